@@ -1,0 +1,240 @@
+/*
+ * config.c - settings: checks, initial values, presets, counts from ratios
+ */
+#include "config.h"
+
+#include <float.h>
+
+#include "numeric.h"
+
+/* NaN fails both comparisons. */
+static bool in_range(double x, double low, double high)
+{
+    return x >= low && x <= high;
+}
+
+csp_status csp__check_config(const csp_config *config)
+{
+    if (config == NULL)
+        return CSP_E_NULL;
+    return config->struct_size == sizeof *config ? CSP_OK : CSP_E_CONFIG;
+}
+
+csp_status csp__check_voting(const csp_config *config)
+{
+    csp_status status = csp__check_config(config);
+
+    if (status != CSP_OK)
+        return status;
+    if (!in_range(config->n, 0.0, DBL_MAX))
+        return CSP_E_CONFIG;
+    return csp__check_compute(&config->compute);
+}
+
+static csp_status check_counts(const csp_config *config)
+{
+    uint64_t protected_rows = (uint64_t)config->sinks + config->recent;
+
+    if (config->selection != CSP_EXACT)
+        return config->n_intra == CSP_REST || config->n_inter == CSP_REST
+                   ? CSP_E_CONFIG
+                   : CSP_OK;
+    if (protected_rows > config->budget)
+        return CSP_E_BUDGET;
+    uint64_t listed = config->n_intra == CSP_REST ? 0 : config->n_intra;
+    if (protected_rows + listed + config->n_inter > config->budget)
+        return CSP_E_BUDGET;
+    return CSP_OK;
+}
+
+csp_status csp__check_selection(const csp_config *config)
+{
+    csp_status status = csp__check_config(config);
+
+    if (status != CSP_OK)
+        return status;
+    /* As unsigned: what an enum of C may hold besides its names. */
+    if ((unsigned)config->reduce > CSP_MEAN ||
+        (unsigned)config->pooling > CSP_POOL_MAX ||
+        (unsigned)config->selection > CSP_INTERSECTION ||
+        (unsigned)config->scope > CSP_GLOBAL || config->block == 0 ||
+        (config->pooling != CSP_POOL_NONE && config->pool_width % 2 == 0))
+        return CSP_E_CONFIG;
+    status = check_counts(config);
+    if (status != CSP_OK)
+        return status;
+    return csp__check_compute(&config->compute);
+}
+
+csp_status csp_config_init(csp_config *config)
+{
+    if (config == NULL)
+        return CSP_E_NULL;
+    *config = (csp_config){
+        .struct_size = sizeof *config,
+        .n = 1.0,
+        .pool_width = 1,
+        .n_intra = CSP_REST,
+        .block = 1,
+        .decay = 1.0,
+    };
+    return CSP_OK;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The last 'rows' tokens are kept, and their query rows vote: at least one
+   does. */
+static void set_window(csp_config *config, uint32_t n_keys, uint32_t rows)
+{
+    config->recent = rows;
+    config->first_vote = n_keys - (rows > 0 ? rows : least(1, n_keys));
+}
+
+/* The published code's counts for a budget: as much recent as the other
+   methods. */
+static csp_status set_reference(csp_config *config, uint32_t n_keys,
+                                uint32_t budget, uint32_t recent)
+{
+    double keys = n_keys != 0 ? (double)n_keys : 1.0;
+
+    /* Half a token up, so that int() cannot fall short of a whole one. */
+    double recent_ratio = ((double)recent + 0.5) / keys;
+    double hh_ratio = ((double)(budget - recent) + 0.5) / keys;
+    csp_status status = csp_config_set_reference(
+        n_keys, hh_ratio < 1.0 ? hh_ratio : 1.0,
+        recent_ratio < 1.0 ? recent_ratio : 1.0, 1.0, 0.5, config);
+    if (status == CSP_OK)
+        set_window(config, n_keys, recent);
+    return status;
+}
+
+csp_status csp_config_preset(csp_preset preset, uint32_t n_keys,
+                             uint32_t budget, csp_config *config)
+{
+    csp_config c;
+    csp_status status = CSP_OK;
+
+    if (config == NULL)
+        return CSP_E_NULL;
+    if (budget > n_keys)
+        return CSP_E_BUDGET;
+    if ((unsigned)preset > CSP_PRESET_STREAMING)
+        return CSP_E_CONFIG;
+
+    const uint32_t half = budget / 2;
+    const uint32_t tenth = least(n_keys / 10, half);
+    csp_config_init(&c);
+    c.budget = budget;
+    switch (preset) {
+    case CSP_PRESET_DEFAULT:
+        c.sinks = least(4, budget / 4);
+        c.auto_share = true;
+        c.weigh_values = true;
+        set_window(&c, n_keys, tenth);
+        break;
+    case CSP_PRESET_PAPER:
+        c.selection = CSP_INTERSECTION;
+        c.scope = CSP_PER_LAYER;
+        c.reduce = CSP_MEAN;
+        set_window(&c, n_keys, tenth);
+        c.n_inter = (budget - tenth) / 2;
+        c.n_intra = budget - tenth - c.n_inter;
+        break;
+    case CSP_PRESET_REFERENCE:
+        c.selection = CSP_UNION;
+        status = set_reference(&c, n_keys, budget, tenth);
+        break;
+    case CSP_PRESET_SNAPKV:
+        c.n = 0.0;
+        c.n_intra = 0;
+        c.pooling = CSP_POOL_AVG;
+        c.pool_width = 7;
+        set_window(&c, n_keys, least(32, half));
+        break;
+    case CSP_PRESET_H2O:
+        c.n = 0.0;
+        c.n_intra = 0;
+        c.recent = half;
+        break;
+    case CSP_PRESET_STREAMING:
+        c.n = 0.0;
+        c.n_intra = 0;
+        c.sinks = least(4, budget);
+        c.recent = budget - c.sinks;
+        c.first_vote = n_keys;
+        break;
+    }
+    if (status == CSP_OK)
+        *config = c;
+    return status;
+}
+
+/* x in [0, 2^32); to the nearest, halves up. */
+static uint32_t nearest(double x)
+{
+    uint32_t whole = (uint32_t)x;
+
+    return whole + (x - (double)whole >= 0.5);
+}
+
+csp_status csp_config_set_ratios(uint32_t n_keys, double keep, double recent,
+                                 double inter_share, csp_config *config)
+{
+    csp_status status = csp__check_config(config);
+
+    if (status != CSP_OK)
+        return status;
+    if (!in_range(keep, 0.0, 1.0) || !in_range(recent, 0.0, 1.0) ||
+        !in_range(inter_share, 0.0, 1.0))
+        return CSP_E_CONFIG;
+    uint32_t budget = least(nearest(keep * (double)n_keys), n_keys);
+    if (budget < config->sinks)
+        return CSP_E_BUDGET;
+    uint32_t rest = budget - config->sinks;
+    uint32_t last = least(nearest(recent * (double)n_keys), rest);
+    rest -= last;
+    config->budget = budget;
+    config->recent = last;
+    config->n_inter = least(nearest(inter_share * (double)rest), rest);
+    config->n_intra = rest - config->n_inter;
+    return CSP_OK;
+}
+
+csp_status csp_config_set_reference(uint32_t n_keys, double hh_ratio,
+                                    double recent_ratio, double bias,
+                                    double inter_share, csp_config *config)
+{
+    csp_status status = csp__check_config(config);
+
+    if (status != CSP_OK)
+        return status;
+    if (!in_range(hh_ratio, 0.0, 1.0) || !in_range(recent_ratio, 0.0, 1.0) ||
+        !in_range(bias, 0.0, 0x1p20) || !in_range(inter_share, -DBL_MAX, 1.0))
+        return CSP_E_CONFIG;
+
+    /* As Python's int(): towards zero, after a product in double. */
+    int64_t heavy = (int64_t)((double)n_keys * hh_ratio);
+    int64_t window = (int64_t)((double)n_keys * recent_ratio);
+    int64_t recent = bias == 1.0 ? window : (int64_t)((double)window * bias);
+    int64_t k = heavy + window - recent;
+    if (k < 0)
+        return CSP_E_BUDGET;
+    int64_t n_inter = 1;
+    int64_t n_intra = 308;
+    if (inter_share > 0.0) {
+        n_inter = (int64_t)((double)k * inter_share);
+        n_intra = (int64_t)((double)k * (1.0 - inter_share));
+    }
+    if (n_inter + n_intra + recent >= UINT32_MAX)
+        return CSP_E_OVERFLOW;
+    config->recent = (uint32_t)recent;
+    config->first_vote = n_keys - (uint32_t)window;
+    config->n_inter = (uint32_t)n_inter;
+    config->n_intra = (uint32_t)n_intra;
+    config->budget = (uint32_t)(n_inter + n_intra + recent);
+    return CSP_OK;
+}

@@ -1,0 +1,21 @@
+/*
+ * config.h - checks of settings, part by part
+ */
+#ifndef CSP_CONFIG_H
+#define CSP_CONFIG_H
+
+#include "csp.h"
+
+/* NULL or a struct of another size is refused, before anything else is read. */
+csp_status csp__check_config(const csp_config *config);
+
+/* Tier and paths; NULL is fine. */
+csp_status csp__check_compute(const csp_compute *compute);
+
+/* What csp_score reads. */
+csp_status csp__check_voting(const csp_config *config);
+
+/* What csp_select reads, budgets included. */
+csp_status csp__check_selection(const csp_config *config);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * exps.c - the exponentials of one row of logits
+ *
+ * A shift is an integer exponent, so it cancels without rounding and the
+ * weights do not depend on it.  Logits beyond 10^5 or so would lose their
+ * fraction on the way; such a row is moved next to zero in float first, as any
+ * softmax does.
+ */
+#include "exps.h"
+
+#include <math.h>
+
+#include "numeric.h"
+
+#define LOG2E 0x1.71547652b82fep+0
+#define LN2 0x1.62e42fefa39efp-1
+
+/* Logits that a shift fits: exponents are exact up to 2^22. */
+#define MAX_LOGIT 0x1p19f
+
+csp__exps csp__scale_of(float max)
+{
+    csp__exps exps = {.masked = max <= CSP__MASKED};
+
+    if (exps.masked)
+        return exps;
+    if (fabsf(max) <= MAX_LOGIT)
+        exps.shift = (int)floor((double)max * LOG2E + 0.5);
+    else
+        exps.offset = (double)max;
+    return exps;
+}
+
+csp_status csp__exp_exactly(const csp__kernels *kernels, csp_dtype dtype,
+                            const void *x, size_t n, float *e, csp__exps *exps)
+{
+    float max = kernels->row_max[dtype](x, n);
+
+    if (max != max || max == INFINITY)
+        return CSP_E_NOT_FINITE;
+    *exps = csp__scale_of(max);
+    if (exps->masked) {
+        for (size_t i = 0; i < n; i++)
+            e[i] = 0.0f;
+    } else if (exps->offset == 0.0) {
+        exps->sum = kernels->exp_row[dtype](x, n, exps->shift, e);
+    } else {
+        if (x != (const void *)e)
+            kernels->load[dtype](x, n, e);
+        for (size_t i = 0; i < n; i++)
+            e[i] = e[i] <= CSP__MASKED ? -INFINITY : e[i] - max;
+        exps->sum = kernels->exp_row[CSP_F32](e, n, 0, e);
+    }
+    return CSP_OK;
+}
+
+double csp__sink(const csp__exps *exps, double n)
+{
+    if (n == 0.0)
+        return 0.0;
+    return ldexp(n, -exps->shift) * csp__exp(-exps->offset);
+}
+
+double csp__sink_of_log(const csp__exps *exps, double log_n)
+{
+    return csp__exp(log_n - (double)exps->shift * LN2 - exps->offset);
+}
+
+double csp__log_sum(const csp__exps *exps)
+{
+    return csp__log(exps->sum) + (double)exps->shift * LN2 + exps->offset;
+}

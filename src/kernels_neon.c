@@ -1,0 +1,257 @@
+/*
+ * kernels_neon.c - sixteen floats in four registers
+ *
+ * Every AArch64 CPU has the instructions.  Empty for other processors.
+ */
+#include "kernels.h"
+
+#if defined(__aarch64__) && defined(__GNUC__)
+
+#include <arm_neon.h>
+#include <string.h>
+
+#define KERNEL static
+#define INLINE static inline __attribute__((always_inline))
+
+/* Rows and keys of a tile of the product: 16 of 32 registers hold sums. */
+#define BLOCK_ROWS 2
+
+typedef struct lanes {
+    float32x4_t q[4];
+} lanes;
+
+INLINE lanes splat(float x)
+{
+    const float32x4_t v = vdupq_n_f32(x);
+    return (lanes){{v, v, v, v}};
+}
+
+INLINE lanes load_f32(const void *p)
+{
+    const uint8_t *x = p;
+    lanes v;
+    for (int i = 0; i < 4; i++)
+        v.q[i] = vreinterpretq_f32_u8(vld1q_u8(x + 16 * i));
+    return v;
+}
+
+INLINE lanes part_f32(const void *p, size_t n)
+{
+    float whole[16] = {0.0f};
+    memcpy(whole, p, n * sizeof *whole);
+    return load_f32(whole);
+}
+
+INLINE float16x4_t halves(const void *p, int i)
+{
+    return vreinterpret_f16_u8(vld1_u8((const uint8_t *)p + 8 * i));
+}
+
+INLINE lanes load_f16(const void *p)
+{
+    lanes v;
+    for (int i = 0; i < 4; i++)
+        v.q[i] = vcvt_f32_f16(halves(p, i));
+    return v;
+}
+
+INLINE lanes part_f16(const void *p, size_t n)
+{
+    uint16_t whole[16] = {0};
+    memcpy(whole, p, n * sizeof *whole);
+    return load_f16(whole);
+}
+
+INLINE lanes load_bf16(const void *p)
+{
+    lanes v;
+    for (int i = 0; i < 4; i++) {
+        uint16x4_t half = vreinterpret_u16_f16(halves(p, i));
+        v.q[i] = vreinterpretq_f32_u32(vshll_n_u16(half, 16));
+    }
+    return v;
+}
+
+INLINE lanes part_bf16(const void *p, size_t n)
+{
+    uint16_t whole[16] = {0};
+    memcpy(whole, p, n * sizeof *whole);
+    return load_bf16(whole);
+}
+
+INLINE void save_f32(void *p, lanes v)
+{
+    uint8_t *x = p;
+    for (int i = 0; i < 4; i++)
+        vst1q_u8(x + 16 * i, vreinterpretq_u8_f32(v.q[i]));
+}
+
+INLINE void save_part_f32(void *p, lanes v, size_t n)
+{
+    float whole[16];
+    save_f32(whole, v);
+    memcpy(p, whole, n * sizeof *whole);
+}
+
+INLINE void save_f16(void *p, lanes v)
+{
+    uint8_t *x = p;
+    for (int i = 0; i < 4; i++)
+        vst1_u8(x + 8 * i, vreinterpret_u8_f16(vcvt_f16_f32(v.q[i])));
+}
+
+/* As csp__to_bf16. */
+INLINE uint16x4_t narrow_bf16(float32x4_t v)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(v);
+    const uint32x4_t high = vshrq_n_u32(bits, 16);
+    const uint32x4_t odd = vandq_u32(high, vdupq_n_u32(1));
+    const uint32x4_t rounded =
+        vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+    const uint32x4_t quiet = vorrq_u32(high, vdupq_n_u32(0x40));
+    const uint32x4_t number = vceqq_f32(v, v);
+    return vmovn_u32(vbslq_u32(number, vshrq_n_u32(rounded, 16), quiet));
+}
+
+INLINE void save_bf16(void *p, lanes v)
+{
+    uint8_t *x = p;
+    for (int i = 0; i < 4; i++)
+        vst1_u8(x + 8 * i, vreinterpret_u8_u16(narrow_bf16(v.q[i])));
+}
+
+INLINE lanes add(lanes a, lanes b)
+{
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vaddq_f32(a.q[i], b.q[i]);
+    return a;
+}
+
+INLINE lanes sub(lanes a, lanes b)
+{
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vsubq_f32(a.q[i], b.q[i]);
+    return a;
+}
+
+INLINE lanes mul(lanes a, lanes b)
+{
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vmulq_f32(a.q[i], b.q[i]);
+    return a;
+}
+
+INLINE lanes mul_add(lanes a, lanes b, lanes c)
+{
+    for (int i = 0; i < 4; i++)
+        c.q[i] = vfmaq_f32(c.q[i], a.q[i], b.q[i]);
+    return c;
+}
+
+INLINE lanes mul_sub(lanes a, lanes b, lanes c)
+{
+    for (int i = 0; i < 4; i++)
+        c.q[i] = vfmaq_f32(vnegq_f32(c.q[i]), a.q[i], b.q[i]);
+    return c;
+}
+
+INLINE lanes larger(lanes a, lanes b)
+{
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vbslq_f32(vcgtq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]);
+    return a;
+}
+
+INLINE lanes smaller(lanes a, lanes b)
+{
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vbslq_f32(vcltq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]);
+    return a;
+}
+
+INLINE lanes first(lanes v, size_t n, lanes rest)
+{
+    static const uint32_t index[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                     8, 9, 10, 11, 12, 13, 14, 15};
+    const uint32x4_t count = vdupq_n_u32((uint32_t)n);
+    for (int i = 0; i < 4; i++)
+        v.q[i] = vbslq_f32(vcltq_u32(vld1q_u32(index + 4 * i), count), v.q[i],
+                           rest.q[i]);
+    return v;
+}
+
+INLINE lanes unmask(lanes v, lanes limit)
+{
+    const float32x4_t minus = vdupq_n_f32(-__builtin_inff());
+    for (int i = 0; i < 4; i++)
+        v.q[i] = vbslq_f32(vcleq_f32(v.q[i], limit.q[i]), minus, v.q[i]);
+    return v;
+}
+
+INLINE lanes power(lanes rounded)
+{
+    for (int i = 0; i < 4; i++)
+        rounded.q[i] = vreinterpretq_f32_u32(
+            vshlq_n_u32(vreinterpretq_u32_f32(rounded.q[i]), 23));
+    return rounded;
+}
+
+INLINE lanes note_nan(lanes seen, lanes v)
+{
+    for (int i = 0; i < 4; i++) {
+        uint32x4_t nan = vmvnq_u32(vceqq_f32(v.q[i], v.q[i]));
+        seen.q[i] = vreinterpretq_f32_u32(
+            vorrq_u32(vreinterpretq_u32_f32(seen.q[i]), nan));
+    }
+    return seen;
+}
+
+INLINE int any_nan(lanes seen)
+{
+    uint32x4_t all = vreinterpretq_u32_f32(seen.q[0]);
+    for (int i = 1; i < 4; i++)
+        all = vorrq_u32(all, vreinterpretq_u32_f32(seen.q[i]));
+    return vmaxvq_u32(all) != 0;
+}
+
+INLINE float fold(lanes v)
+{
+    const float32x4_t low = vaddq_f32(v.q[0], v.q[2]);
+    const float32x4_t high = vaddq_f32(v.q[1], v.q[3]);
+    const float32x4_t four = vaddq_f32(low, high);
+    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+
+INLINE float highest(lanes v)
+{
+    return vmaxvq_f32(
+        vmaxq_f32(vmaxq_f32(v.q[0], v.q[1]), vmaxq_f32(v.q[2], v.q[3])));
+}
+
+KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
+{
+    const uint32x4_t least = vdupq_n_u32(threshold);
+    uint32x4_t counts = vdupq_n_u32(0);
+    size_t i = 0;
+
+    for (; i + 4 <= n; i += 4) /* true is all bits: minus one */
+        counts = vsubq_u32(counts, vcgeq_u32(vld1q_u32(keys + i), least));
+    size_t count = vaddvq_u32(counts);
+    for (; i < n; i++)
+        count += keys[i] >= threshold;
+    return count;
+}
+
+#include "kernels_lanes.h"
+
+void csp__kernels_neon(csp__kernels *kernels)
+{
+    overlay(kernels);
+}
+
+#else
+
+typedef int csp__no_neon; /* ISO C wants a declaration in every file */
+
+#endif
