@@ -1,0 +1,66 @@
+# Shortcuts around CMake.  Missing tools are installed where .ci/need may do that.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test install-test coverage format format-check clean
+
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch])
+
+# CMake's own make must not hear of this one.
+CMAKE = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake
+
+# The end of a command that is silent unless it fails.
+QUIETLY = >build/log 2>&1 </dev/null || { cat build/log; false; }
+
+help:
+	@echo 'make demo          prune a synthetic and a real prompt, print what is lost'
+	@echo 'make test          build and run every test'
+	@echo 'make install-test  build programs against the installed library'
+	@echo 'make coverage      lines of src/ that the tests reach'
+	@echo 'make format        clang-format everything; format-check only looks'
+	@echo 'make clean         remove build/'
+
+# Without CMake a compiler is enough.
+demo:
+	@mkdir -p build/demo/examples
+	@.ci/need libc6-dev cmake 2>build/log || true
+	@{ $(CMAKE) -S . -B build/demo -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF \
+	        -DCSP_BUILD_TESTS=OFF && \
+	    $(CMAKE) --build build/demo --target synthetic -j $(JOBS); } >build/log 2>&1 || \
+	    $(CC) -O2 -Iinclude examples/synthetic*.c src/*.c -lm \
+	        -o build/demo/examples/synthetic
+	@build/demo/examples/synthetic
+	@build/demo/examples/synthetic --real
+
+test:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev
+	@$(CMAKE) -S . -B build/test -DCMAKE_BUILD_TYPE=Release $(QUIETLY)
+	@$(CMAKE) --build build/test -j $(JOBS) $(QUIETLY)
+	@cd build/test && ctest --output-on-failure --no-tests=error -j $(JOBS)
+
+install-test:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ pkg-config
+	@tests/install/run.sh build/install-test
+
+coverage:
+	@mkdir -p build
+	@.ci/need cmake g++ pkg-config libcmocka-dev libopenblas-dev gcovr
+	@$(CMAKE) --preset coverage $(QUIETLY)
+	@$(CMAKE) --build --preset coverage $(QUIETLY)
+	@find build/coverage -name '*.gcda' -delete
+	@ctest --preset coverage --label-exclude install $(QUIETLY)
+	@gcovr --root . --filter src/ --print-summary build/coverage | tee build/coverage.txt
+	@sed -n 's/^lines: *\([0-9.]*\)%.*/figure line_coverage_percent \1/p' build/coverage.txt
+
+format:
+	@.ci/need clang-format
+	@clang-format -i $(SOURCES)
+
+format-check:
+	@.ci/need clang-format
+	@clang-format --dry-run -Werror $(SOURCES)
+
+clean:
+	@rm -rf build
