@@ -1,0 +1,361 @@
+/*
+ * test_config_presets.c - presets, counts from ratios
+ */
+#include "config_fixture.h"
+
+/* ---- csp_config_preset --------------------------------------------------- */
+
+/* Run csp_select on even importance with these settings. */
+static uint32_t select_with(const csp_config *config, uint32_t n_keys)
+{
+    static float numbers[1000];
+    static unsigned char workspace[BIG_WORKSPACE];
+    static uint32_t rows[1000];
+    uint32_t count = 12345;
+    const csp_tokens tokens = {.n_kv_heads = 1, .n_keys = n_keys};
+    const csp_importance importance = {.intra = numbers,
+                                       .inter = numbers,
+                                       .value_norm = numbers,
+                                       .capacity = 1000};
+    const csp_kept kept = {
+        .rows = rows, .counts = &count, .n_lists = 1, .capacity = 1000};
+
+    assert_true(csp_select_workspace_size(&tokens, config) <= sizeof workspace);
+    assert_ok(csp_select(&importance, &tokens, config, workspace,
+                         sizeof workspace, &kept));
+    return count;
+}
+
+static const uint32_t prompt_sizes[] = {0, 1, 3, 7, 10, 64, 333, 1000};
+
+TEST(config_preset_is_accepted_by_select)
+{
+    for (int preset = CSP_PRESET_DEFAULT; preset <= CSP_PRESET_STREAMING;
+         preset++)
+        for (size_t i = 0; i < COUNT(prompt_sizes); i++) {
+            const uint32_t n = prompt_sizes[i];
+            const uint32_t budgets[] = {0, 1, 2, 3, n / 10, n / 3, n / 2, n};
+            for (size_t b = 0; b < COUNT(budgets); b++) {
+                csp_config c;
+                if (budgets[b] > n)
+                    continue;
+                assert_ok(
+                    csp_config_preset((csp_preset)preset, n, budgets[b], &c));
+                assert_true(select_with(&c, n) <= budgets[b]);
+                assert_ok(csp__check_voting(&c));
+            }
+        }
+}
+
+TEST(config_preset_keeps_the_budget_where_exact)
+{
+    const csp_preset exact[] = {CSP_PRESET_DEFAULT, CSP_PRESET_SNAPKV,
+                                CSP_PRESET_H2O, CSP_PRESET_STREAMING};
+
+    for (size_t p = 0; p < COUNT(exact); p++)
+        for (uint32_t budget = 0; budget <= 64; budget++) {
+            csp_config c;
+            assert_ok(csp_config_preset(exact[p], 64, budget, &c));
+            assert_int_equal(select_with(&c, 64), budget);
+        }
+}
+
+TEST(config_preset_window_is_a_tenth_at_most_half_the_budget)
+{
+    const csp_preset with_window[] = {CSP_PRESET_DEFAULT, CSP_PRESET_PAPER,
+                                      CSP_PRESET_REFERENCE};
+
+    for (size_t p = 0; p < COUNT(with_window); p++) {
+        csp_config c;
+        assert_ok(csp_config_preset(with_window[p], 1000, 400, &c));
+        assert_int_equal(c.recent, 100);
+        assert_int_equal(c.first_vote, 900);
+        assert_ok(csp_config_preset(with_window[p], 1000, 50, &c));
+        assert_int_equal(c.recent, 25);
+        assert_int_equal(c.first_vote, 975);
+    }
+}
+
+TEST(config_preset_default_shares_automatically_and_weighs_values)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1000, 200, &c));
+
+    assert_true(c.auto_share && c.weigh_values);
+    assert_int_equal(c.sinks, 4);
+    assert_int_equal(c.selection, CSP_EXACT);
+    assert_int_equal(c.scope, CSP_PER_HEAD);
+    assert_true(c.n == 1.0);
+    assert_int_equal(c.budget, 200);
+}
+
+TEST(config_preset_paper_is_an_intersection_per_layer)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_PAPER, 1000, 300, &c));
+
+    assert_int_equal(c.selection, CSP_INTERSECTION);
+    assert_int_equal(c.scope, CSP_PER_LAYER);
+    assert_int_equal(c.reduce, CSP_MEAN);
+    assert_int_equal(c.n_inter, 100);
+    assert_int_equal(c.n_intra, 100);
+}
+
+TEST(config_preset_reference_is_a_union_per_head)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_REFERENCE, 1000, 301, &c));
+
+    assert_int_equal(c.selection, CSP_UNION);
+    assert_int_equal(c.scope, CSP_PER_HEAD);
+    assert_int_equal(c.sinks, 0);
+    assert_int_equal(c.n_inter, 100); /* int(201 * 0.5) twice: one is lost */
+    assert_int_equal(c.n_intra, 100);
+}
+
+TEST(config_preset_snapkv_pools_over_seven)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_SNAPKV, 1000, 300, &c));
+
+    assert_int_equal(c.pooling, CSP_POOL_AVG);
+    assert_int_equal(c.pool_width, 7);
+    assert_int_equal(c.recent, 32);
+    assert_int_equal(c.first_vote, 968);
+    assert_true(c.n == 0.0);
+    assert_int_equal(c.n_intra + c.n_inter, 0);
+    assert_ok(csp_config_preset(CSP_PRESET_SNAPKV, 1000, 40, &c));
+    assert_int_equal(c.recent, 20);
+}
+
+TEST(config_preset_h2o_keeps_half_recent_and_lets_every_row_vote)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_H2O, 1000, 301, &c));
+
+    assert_int_equal(c.recent, 150);
+    assert_int_equal(c.first_vote, 0);
+    assert_true(c.n == 0.0);
+    assert_int_equal(c.n_intra + c.n_inter, 0);
+}
+
+TEST(config_preset_streaming_keeps_sinks_and_recent)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_STREAMING, 1000, 301, &c));
+
+    assert_int_equal(c.sinks, 4);
+    assert_int_equal(c.recent, 297);
+    assert_ok(csp_config_preset(CSP_PRESET_STREAMING, 1000, 3, &c));
+    assert_int_equal(c.sinks, 3);
+    assert_int_equal(c.recent, 0);
+}
+
+TEST(config_preset_errors_leave_config_alone)
+{
+    csp_config c, before;
+    memset(&c, 0x5a, sizeof c);
+    before = c;
+
+    assert_status(csp_config_preset(CSP_PRESET_DEFAULT, 10, 11, &c),
+                  CSP_E_BUDGET);
+    assert_status(csp_config_preset((csp_preset)6, 10, 5, &c), CSP_E_CONFIG);
+    assert_status(csp_config_preset((csp_preset)-1, 10, 5, &c), CSP_E_CONFIG);
+    assert_status(csp_config_preset(CSP_PRESET_DEFAULT, 10, 5, NULL),
+                  CSP_E_NULL);
+
+    assert_memory_equal(&c, &before, sizeof c);
+}
+
+/* ---- csp_config_set_ratios ----------------------------------------------- */
+
+TEST(config_set_ratios_rounds_to_the_nearest_token)
+{
+    csp_config c = plain();
+
+    assert_ok(csp_config_set_ratios(100, 0.304, 0.096, 0.5, &c));
+
+    assert_int_equal(c.budget, 30);
+    assert_int_equal(c.recent, 10);
+    assert_int_equal(c.n_inter, 10);
+    assert_int_equal(c.n_intra, 10);
+}
+
+TEST(config_set_ratios_loses_no_token_to_rounding)
+{
+    csp_config c = plain();
+
+    c.sinks = 4;
+    for (uint32_t n = 40; n < 400; n++)
+        for (int percent = 0; percent <= 100; percent += 5) {
+            assert_ok(csp_config_set_ratios(n, 0.3, 0.1, percent / 100.0, &c));
+            assert_int_equal(c.sinks + c.recent + c.n_intra + c.n_inter,
+                             c.budget);
+        }
+}
+
+TEST(config_set_ratios_gives_recent_what_the_budget_leaves)
+{
+    csp_config c = plain();
+
+    c.sinks = 4;
+    assert_ok(csp_config_set_ratios(100, 0.1, 0.5, 1.0, &c));
+
+    assert_int_equal(c.budget, 10);
+    assert_int_equal(c.recent, 6);
+    assert_int_equal(c.n_inter + c.n_intra, 0);
+}
+
+TEST(config_set_ratios_takes_the_largest_counts)
+{
+    csp_config c = plain();
+
+    assert_ok(csp_config_set_ratios(UINT32_MAX, 1.0, 0.0, 1.0, &c));
+
+    assert_true(c.budget == UINT32_MAX);
+    assert_true(c.n_inter == UINT32_MAX);
+    assert_int_equal(c.n_intra, 0);
+}
+
+TEST(config_set_ratios_errors_leave_config_alone)
+{
+    const double wrong[] = {-0.01, 1.01, (double)NAN, (double)INFINITY};
+    csp_config c = plain();
+    c.sinks = 4;
+    const csp_config before = c;
+
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        assert_status(csp_config_set_ratios(10, wrong[i], 0.1, 0.1, &c),
+                      CSP_E_CONFIG);
+        assert_status(csp_config_set_ratios(10, 0.5, wrong[i], 0.1, &c),
+                      CSP_E_CONFIG);
+        assert_status(csp_config_set_ratios(10, 0.5, 0.1, wrong[i], &c),
+                      CSP_E_CONFIG);
+    }
+    assert_status(csp_config_set_ratios(10, 0.3, 0.1, 0.1, &c), CSP_E_BUDGET);
+    assert_status(csp_config_set_ratios(10, 0.3, 0.1, 0.1, NULL), CSP_E_NULL);
+
+    assert_memory_equal(&c, &before, sizeof c);
+}
+
+/* ---- csp_config_set_reference -------------------------------------------- */
+
+TEST(config_set_reference_splits_as_the_published_code)
+{
+    static const struct {
+        uint32_t k;
+        double share;
+        uint32_t n_inter, n_intra;
+    } cases[] = {{309, 0.1, 30, 278}, {309, 0.5, 154, 154}, {309, 0.9, 278, 30},
+                 {100, 0.9, 90, 9},   {543, 0.1, 54, 488},  {309, 0.0, 1, 308},
+                 {309, -1.0, 1, 308}, {309, 1.0, 309, 0}};
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        csp_config c = plain();
+        assert_ok(csp_config_set_reference(cases[i].k, 1.0, 0.0, 1.0,
+                                           cases[i].share, &c));
+        assert_int_equal(c.n_inter, cases[i].n_inter);
+        assert_int_equal(c.n_intra, cases[i].n_intra);
+    }
+}
+
+TEST(config_set_reference_truncates_its_counts)
+{
+    csp_config c = plain();
+
+    assert_ok(csp_config_set_reference(618, 0.3, 0.1, 1.0, 0.5, &c));
+
+    assert_int_equal(c.recent, 61); /* int(61.8) */
+    assert_int_equal(c.first_vote, 618 - 61);
+    assert_int_equal(c.n_inter, 92); /* k = int(185.4) */
+    assert_int_equal(c.n_intra, 92);
+    assert_int_equal(c.budget, 61 + 92 + 92);
+}
+
+TEST(config_set_reference_bias_trades_recent_for_heavy_hitters)
+{
+    csp_config c = plain();
+
+    assert_ok(csp_config_set_reference(1000, 0.2, 0.1, 0.5, 0.5, &c));
+
+    assert_int_equal(c.recent, 50);
+    assert_int_equal(c.first_vote, 900);
+    assert_int_equal(c.n_inter, 125); /* k = 200 + 100 - 50 */
+}
+
+TEST(config_set_reference_errors_leave_config_alone)
+{
+    const double nan = (double)NAN;
+    csp_config c = plain();
+    const csp_config before = c;
+
+    assert_status(csp_config_set_reference(9, -0.1, 0.1, 1.0, 0.5, &c),
+                  CSP_E_CONFIG);
+    assert_status(csp_config_set_reference(9, 0.1, 1.1, 1.0, 0.5, &c),
+                  CSP_E_CONFIG);
+    assert_status(csp_config_set_reference(9, nan, 0.1, 1.0, 0.5, &c),
+                  CSP_E_CONFIG);
+    assert_status(csp_config_set_reference(9, 0.1, 0.1, -1.0, 0.5, &c),
+                  CSP_E_CONFIG);
+    assert_status(csp_config_set_reference(9, 0.1, 0.1, 0x1p21, 0.5, &c),
+                  CSP_E_CONFIG);
+    assert_status(csp_config_set_reference(9, 0.1, 0.1, 1.0, 1.1, &c),
+                  CSP_E_CONFIG);
+    assert_status(csp_config_set_reference(9, 0.1, 0.1, 1.0, nan, &c),
+                  CSP_E_CONFIG);
+    assert_status(csp_config_set_reference(100, 0.1, 0.5, 2.0, 0.5, &c),
+                  CSP_E_BUDGET);
+    assert_status(csp_config_set_reference(9, 0.1, 0.1, 1.0, 0.5, NULL),
+                  CSP_E_NULL);
+
+    assert_memory_equal(&c, &before, sizeof c);
+}
+
+TEST(config_set_reference_refuses_more_than_counts_hold)
+{
+    csp_config c = plain();
+    const csp_config before = c;
+
+    assert_status(csp_config_set_reference(UINT32_MAX, 1.0, 1.0, 1.0, 0.5, &c),
+                  CSP_E_OVERFLOW);
+
+    assert_memory_equal(&c, &before, sizeof c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(config_preset_is_accepted_by_select),
+        cmocka_unit_test(config_preset_keeps_the_budget_where_exact),
+        cmocka_unit_test(
+            config_preset_window_is_a_tenth_at_most_half_the_budget),
+        cmocka_unit_test(
+            config_preset_default_shares_automatically_and_weighs_values),
+        cmocka_unit_test(config_preset_paper_is_an_intersection_per_layer),
+        cmocka_unit_test(config_preset_reference_is_a_union_per_head),
+        cmocka_unit_test(config_preset_snapkv_pools_over_seven),
+        cmocka_unit_test(
+            config_preset_h2o_keeps_half_recent_and_lets_every_row_vote),
+        cmocka_unit_test(config_preset_streaming_keeps_sinks_and_recent),
+        cmocka_unit_test(config_preset_errors_leave_config_alone),
+        cmocka_unit_test(config_set_ratios_rounds_to_the_nearest_token),
+        cmocka_unit_test(config_set_ratios_loses_no_token_to_rounding),
+        cmocka_unit_test(config_set_ratios_gives_recent_what_the_budget_leaves),
+        cmocka_unit_test(config_set_ratios_takes_the_largest_counts),
+        cmocka_unit_test(config_set_ratios_errors_leave_config_alone),
+        cmocka_unit_test(config_set_reference_splits_as_the_published_code),
+        cmocka_unit_test(config_set_reference_truncates_its_counts),
+        cmocka_unit_test(
+            config_set_reference_bias_trades_recent_for_heavy_hitters),
+        cmocka_unit_test(config_set_reference_errors_leave_config_alone),
+        cmocka_unit_test(config_set_reference_refuses_more_than_counts_hold),
+    };
+
+    return RUN(tests);
+}
