@@ -99,8 +99,9 @@ static void set_window(csp_config *config, uint32_t n_keys, uint32_t rows)
 static csp_status set_reference(csp_config *config, uint32_t n_keys,
                                 uint32_t budget, uint32_t recent)
 {
-    double keys = n_keys != 0 ? (double)n_keys : 1.0;
+    const double keys = n_keys != 0 ? (double)n_keys : 1.0;
 
+    config->selection = CSP_UNION;
     /* Half a token up, so that int() cannot fall short of a whole one. */
     double recent_ratio = ((double)recent + 0.5) / keys;
     double hh_ratio = ((double)(budget - recent) + 0.5) / keys;
@@ -112,11 +113,67 @@ static csp_status set_reference(csp_config *config, uint32_t n_keys,
     return status;
 }
 
+/* Both lists share what the recent tokens leave of the budget. */
+static void set_paper(csp_config *config, uint32_t n_keys, uint32_t recent)
+{
+    config->selection = CSP_INTERSECTION;
+    config->scope = CSP_PER_LAYER;
+    config->reduce = CSP_MEAN;
+    set_window(config, n_keys, recent);
+    config->n_inter = (config->budget - recent) / 2;
+    config->n_intra = config->budget - recent - config->n_inter;
+}
+
+/* No lists: all is filled up by intra + inter, and softmax weighs. */
+static void rank_jointly(csp_config *config)
+{
+    config->n = 0.0;
+    config->n_intra = 0;
+}
+
+/* Settings of a known preset over plain ones with a budget. */
+static csp_status set_preset(csp_preset preset, uint32_t n_keys,
+                             csp_config *config)
+{
+    const uint32_t half = config->budget / 2;
+    const uint32_t tenth = least(n_keys / 10, half);
+
+    switch (preset) {
+    case CSP_PRESET_DEFAULT:
+        config->sinks = least(4, config->budget / 4);
+        config->auto_share = true;
+        config->weigh_values = true;
+        set_window(config, n_keys, tenth);
+        break;
+    case CSP_PRESET_PAPER:
+        set_paper(config, n_keys, tenth);
+        break;
+    case CSP_PRESET_REFERENCE:
+        return set_reference(config, n_keys, config->budget, tenth);
+    case CSP_PRESET_SNAPKV:
+        rank_jointly(config);
+        config->pooling = CSP_POOL_AVG;
+        config->pool_width = 7;
+        set_window(config, n_keys, least(32, half));
+        break;
+    case CSP_PRESET_H2O:
+        rank_jointly(config);
+        config->recent = half;
+        break;
+    case CSP_PRESET_STREAMING:
+        rank_jointly(config);
+        config->sinks = least(4, config->budget);
+        config->recent = config->budget - config->sinks;
+        config->first_vote = n_keys;
+        break;
+    }
+    return CSP_OK;
+}
+
 csp_status csp_config_preset(csp_preset preset, uint32_t n_keys,
                              uint32_t budget, csp_config *config)
 {
-    csp_config c;
-    csp_status status = CSP_OK;
+    csp_config plain;
 
     if (config == NULL)
         return CSP_E_NULL;
@@ -124,52 +181,11 @@ csp_status csp_config_preset(csp_preset preset, uint32_t n_keys,
         return CSP_E_BUDGET;
     if ((unsigned)preset > CSP_PRESET_STREAMING)
         return CSP_E_CONFIG;
-
-    const uint32_t half = budget / 2;
-    const uint32_t tenth = least(n_keys / 10, half);
-    csp_config_init(&c);
-    c.budget = budget;
-    switch (preset) {
-    case CSP_PRESET_DEFAULT:
-        c.sinks = least(4, budget / 4);
-        c.auto_share = true;
-        c.weigh_values = true;
-        set_window(&c, n_keys, tenth);
-        break;
-    case CSP_PRESET_PAPER:
-        c.selection = CSP_INTERSECTION;
-        c.scope = CSP_PER_LAYER;
-        c.reduce = CSP_MEAN;
-        set_window(&c, n_keys, tenth);
-        c.n_inter = (budget - tenth) / 2;
-        c.n_intra = budget - tenth - c.n_inter;
-        break;
-    case CSP_PRESET_REFERENCE:
-        c.selection = CSP_UNION;
-        status = set_reference(&c, n_keys, budget, tenth);
-        break;
-    case CSP_PRESET_SNAPKV:
-        c.n = 0.0;
-        c.n_intra = 0;
-        c.pooling = CSP_POOL_AVG;
-        c.pool_width = 7;
-        set_window(&c, n_keys, least(32, half));
-        break;
-    case CSP_PRESET_H2O:
-        c.n = 0.0;
-        c.n_intra = 0;
-        c.recent = half;
-        break;
-    case CSP_PRESET_STREAMING:
-        c.n = 0.0;
-        c.n_intra = 0;
-        c.sinks = least(4, budget);
-        c.recent = budget - c.sinks;
-        c.first_vote = n_keys;
-        break;
-    }
+    csp_config_init(&plain);
+    plain.budget = budget;
+    csp_status status = set_preset(preset, n_keys, &plain);
     if (status == CSP_OK)
-        *config = c;
+        *config = plain;
     return status;
 }
 
