@@ -52,7 +52,7 @@ static csp_status take_probabilities(scratch *s, const csp__row *row,
     }
     *exps = (csp__exps){.sum = sum};
     exps->offset = csp__row_lse(s->feed.window, row);
-    if (sum < 0x1p-60) { /* so that 1 / sum is a float; exact */
+    if (sum > 0.0 && sum < 0x1p-60) { /* so that 1 / sum is a float; exact */
         for (size_t i = 0; i < row->n; i++)
             s->e[i] *= 0x1p100f;
         exps->sum *= 0x1p100;
@@ -194,21 +194,27 @@ csp_status csp__check_sums(const csp__window *window, const csp_tensor *values,
     return csp__check_tensor(used, true, false, NULL);
 }
 
+static size_t measure(const csp__window *window, const csp_calibration *like)
+{
+    csp__arena arena = {0};
+    scratch s;
+
+    carve(&s, window, like, &arena);
+    return csp__arena_size(&arena);
+}
+
 size_t csp_calibrate_workspace_size(const csp_attention *attention,
                                     const csp_tokens *tokens,
                                     uint32_t value_dim)
 {
-    csp__arena arena = {0};
     csp__window window;
-    scratch s;
     float value; /* any address: it is only asked for NULL */
 
     if (check(attention, tokens, true, &window) != CSP_OK)
         return 0;
     const csp_calibration like = {
         .value = &value, .n_heads = window.n_heads, .value_dim = value_dim};
-    carve(&s, &window, &like, &arena);
-    return csp__arena_size(&arena);
+    return measure(&window, &like);
 }
 
 csp_status csp_calibrate(const csp_attention *attention,
@@ -222,7 +228,7 @@ csp_status csp_calibrate(const csp_attention *attention,
     csp_tensor used;
     scratch s = {0};
 
-    if (kept == NULL || sums == NULL || workspace == NULL)
+    if (kept == NULL || sums == NULL)
         return CSP_E_NULL;
     csp_status status = check(attention, tokens, false, &window);
     if (status != CSP_OK)
@@ -233,12 +239,10 @@ csp_status csp_calibrate(const csp_attention *attention,
     if ((status = csp__check_kept(kept, tokens)) != CSP_OK ||
         (status = csp__check_sums(&window, values, sums, &used)) != CSP_OK)
         return status;
-    const uint32_t value_dim = values != NULL ? used.n_cols : 0;
-    size_t needed = csp_calibrate_workspace_size(attention, tokens, value_dim);
-    if (needed == 0)
-        return CSP_E_OVERFLOW;
-    if (workspace_size < needed)
-        return CSP_E_WORKSPACE;
+    status =
+        csp__check_workspace(workspace, workspace_size, measure(&window, sums));
+    if (status != CSP_OK)
+        return status;
 
     csp__arena arena = csp__arena_over(workspace);
     carve(&s, &window, sums, &arena);
@@ -246,7 +250,7 @@ csp_status csp_calibrate(const csp_attention *attention,
     memset(s.own.rows, 0, window.n_heads * sizeof *s.own.rows);
     if (s.own.value != NULL)
         memset(s.own.value, 0,
-               (size_t)window.n_heads * value_dim * sizeof *s.own.value);
+               (size_t)window.n_heads * sums->value_dim * sizeof *s.own.value);
     s.feed.kernels = &kernels;
     for (uint32_t r = 0; r < window.n_queries; r++)
         s.queries[r] = r;

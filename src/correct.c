@@ -11,8 +11,6 @@
 /* Channels corrected together. */
 #define CHUNK 256u
 
-#define LN2 0x1.62e42fefa39efp-1
-
 /* What the checks establish. */
 typedef struct job {
     const csp_tensor *outputs;
@@ -42,7 +40,7 @@ static float share_of_kept(const job *j, size_t h, size_t r)
     if (sink == -(double)INFINITY)
         return 1.0f;
     if (j->unit == CSP_LSE_BASE2)
-        lse *= LN2;
+        lse *= CSP__LN2;
     return (float)(1.0 / (1.0 + csp__exp(sink - lse)));
 }
 

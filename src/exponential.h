@@ -4,10 +4,11 @@
 #ifndef CSP_EXPONENTIAL_H
 #define CSP_EXPONENTIAL_H
 
+#include "numeric.h"
+
 /* log2(e) as the sum of two floats. */
 #define LOG2E_HI 0x1.715476p+0f
 #define LOG2E_LO 0x1.4ae0bfp-26f
-#define LN2 0x1.62e42fefa39efp-1
 
 /* x + c - c rounds x to an integer, if c is 1.5 * 2^23 and |x| < 2^22, and the
    integer then stands in the low bits of x + c.  With 127 - shift added to c
@@ -25,7 +26,7 @@
 
 /* Outside [LOW(shift), HIGH(shift)] the exponent field of a result would leave
    0..255: at LOW it is 0, which makes the result 0, at HIGH 255, inf. */
-#define LOW(shift) ((float)(((shift)-127) * LN2))
-#define HIGH(shift) ((float)(((shift) + 128) * LN2))
+#define LOW(shift) ((float)(((shift)-127) * CSP__LN2))
+#define HIGH(shift) ((float)(((shift) + 128) * CSP__LN2))
 
 #endif

@@ -12,9 +12,6 @@
 
 #include "numeric.h"
 
-#define LOG2E 0x1.71547652b82fep+0
-#define LN2 0x1.62e42fefa39efp-1
-
 /* Logits that a shift fits: exponents are exact up to 2^22. */
 #define MAX_LOGIT 0x1p19f
 
@@ -25,32 +22,38 @@ csp__exps csp__scale_of(float max)
     if (exps.masked)
         return exps;
     if (fabsf(max) <= MAX_LOGIT)
-        exps.shift = (int)floor((double)max * LOG2E + 0.5);
+        exps.shift = (int)floor((double)max * CSP__LOG2E + 0.5);
     else
         exps.offset = (double)max;
     return exps;
 }
 
-csp_status csp__exp_exactly(const csp__kernels *kernels, csp_dtype dtype,
-                            const void *x, size_t n, float *e, csp__exps *exps)
+double csp__exp_scaled(const csp__kernels *kernels, csp_dtype dtype,
+                       const void *x, size_t n, const csp__exps *exps, float *e)
 {
-    float max = kernels->row_max[dtype](x, n);
-
-    if (max != max || max == INFINITY)
-        return CSP_E_NOT_FINITE;
-    *exps = csp__scale_of(max);
     if (exps->masked) {
         for (size_t i = 0; i < n; i++)
             e[i] = 0.0f;
-    } else if (exps->offset == 0.0) {
-        exps->sum = kernels->exp_row[dtype](x, n, exps->shift, e);
-    } else {
-        if (x != (const void *)e)
-            kernels->load[dtype](x, n, e);
-        for (size_t i = 0; i < n; i++)
-            e[i] = e[i] <= CSP__MASKED ? -INFINITY : e[i] - max;
-        exps->sum = kernels->exp_row[CSP_F32](e, n, 0, e);
+        return 0.0;
     }
+    if (exps->offset == 0.0)
+        return kernels->exp_row[dtype](x, n, exps->shift, e);
+    if (x != (const void *)e)
+        kernels->load[dtype](x, n, e);
+    for (size_t i = 0; i < n; i++)
+        e[i] = e[i] <= CSP__MASKED ? -INFINITY : e[i] - (float)exps->offset;
+    return kernels->exp_row[CSP_F32](e, n, 0, e);
+}
+
+csp_status csp__exp_exactly(const csp__kernels *kernels, csp_dtype dtype,
+                            const void *x, size_t n, float *e, csp__exps *exps)
+{
+    const float max = kernels->row_max[dtype](x, n);
+
+    if (!csp__is_log(max))
+        return CSP_E_NOT_FINITE;
+    *exps = csp__scale_of(max);
+    exps->sum = csp__exp_scaled(kernels, dtype, x, n, exps, e);
     return CSP_OK;
 }
 
@@ -63,10 +66,10 @@ double csp__sink(const csp__exps *exps, double n)
 
 double csp__sink_of_log(const csp__exps *exps, double log_n)
 {
-    return csp__exp(log_n - (double)exps->shift * LN2 - exps->offset);
+    return csp__exp(log_n - (double)exps->shift * CSP__LN2 - exps->offset);
 }
 
 double csp__log_sum(const csp__exps *exps)
 {
-    return csp__log(exps->sum) + (double)exps->shift * LN2 + exps->offset;
+    return csp__log(exps->sum) + (double)exps->shift * CSP__LN2 + exps->offset;
 }

@@ -39,6 +39,12 @@ static inline int csp__guess(int shift)
    sum 0. */
 csp__exps csp__scale_of(float max);
 
+/* e[0..n) = exponentials of the logits x[0..n), a row or a part of one, in the
+   scale of 'exps'; returns their sum.  x may be e (f32). */
+double csp__exp_scaled(const csp__kernels *kernels, csp_dtype dtype,
+                       const void *x, size_t n, const csp__exps *exps,
+                       float *e);
+
 /*
  * e[0..n) = exponentials of the logits x[0..n) in the right scale.  x may be e
  * (f32).  CSP_E_NOT_FINITE if there is NaN or +inf.

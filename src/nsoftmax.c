@@ -7,7 +7,6 @@
  * too, so nothing overflows.
  */
 #include <float.h>
-#include <math.h>
 
 #include "config.h"
 #include "exps.h"
@@ -26,22 +25,6 @@ typedef struct job {
     size_t size; /* of an element */
 } job;
 
-/* The row's exponentials [begin, begin + count) under exps' scale; returns
-   their sum. */
-static double exp_chunk(const job *j, const unsigned char *row, size_t begin,
-                        size_t count, const csp__exps *exps, float *e)
-{
-    const csp_dtype dtype = j->logits->dtype;
-    const void *x = row + begin * j->size;
-
-    if (exps->offset == 0.0)
-        return j->kernels->exp_row[dtype](x, count, exps->shift, e);
-    j->kernels->load[dtype](x, count, e);
-    for (size_t i = 0; i < count; i++)
-        e[i] = e[i] <= CSP__MASKED ? -INFINITY : e[i] - (float)exps->offset;
-    return j->kernels->exp_row[CSP_F32](e, count, 0, e);
-}
-
 static size_t chunk_size(size_t n, size_t begin)
 {
     return n - begin < CHUNK ? n - begin : CHUNK;
@@ -49,31 +32,28 @@ static size_t chunk_size(size_t n, size_t begin)
 
 static void soften_row(const job *j, size_t h, size_t r)
 {
+    const csp__kernels *k = j->kernels;
     const csp_tensor *t = j->logits;
+    const size_t n = t->n_cols;
     const unsigned char *row = csp__row_at(t, h, r);
     unsigned char *out = j->weights + h * t->head_stride + r * t->row_stride;
-    csp__exps exps =
-        csp__scale_of(j->kernels->row_max[t->dtype](row, t->n_cols));
+    csp__exps exps = csp__scale_of(k->row_max[t->dtype](row, n));
     float e[CHUNK];
     float factor = 0.0f;
 
+    for (size_t begin = 0; begin < n; begin += CHUNK)
+        exps.sum += csp__exp_scaled(k, t->dtype, row + begin * j->size,
+                                    chunk_size(n, begin), &exps, e);
     if (!exps.masked) {
-        for (size_t begin = 0; begin < t->n_cols; begin += CHUNK)
-            exps.sum += exp_chunk(j, row, begin, chunk_size(t->n_cols, begin),
-                                  &exps, e);
         double sink = j->sink_logits != NULL
                           ? csp__sink_of_log(&exps, (double)j->sink_logits[h])
                           : csp__sink(&exps, j->n);
         factor = (float)(1.0 / (sink + exps.sum));
     }
-    for (size_t begin = 0; begin < t->n_cols; begin += CHUNK) {
-        size_t count = chunk_size(t->n_cols, begin);
-        if (exps.masked)
-            for (size_t i = 0; i < count; i++)
-                e[i] = 0.0f;
-        else
-            exp_chunk(j, row, begin, count, &exps, e);
-        j->kernels->store[t->dtype](e, factor, count, out + begin * j->size);
+    for (size_t begin = 0; begin < n; begin += CHUNK) {
+        const size_t count = chunk_size(n, begin);
+        csp__exp_scaled(k, t->dtype, row + begin * j->size, count, &exps, e);
+        k->store[t->dtype](e, factor, count, out + begin * j->size);
     }
 }
 
@@ -88,7 +68,7 @@ static csp_status check_numbers(const job *j)
         for (size_t r = 0; r < t->n_rows; r++) {
             float max =
                 j->kernels->row_max[t->dtype](csp__row_at(t, h, r), t->n_cols);
-            if (max != max || max == INFINITY)
+            if (!csp__is_log(max))
                 return CSP_E_NOT_FINITE;
         }
     }
@@ -120,8 +100,12 @@ csp_status csp_nsoftmax(const csp_tensor *logits, double n,
         csp__overlap(weights, extent, logits->data, extent))
         return CSP_E_OVERLAP;
 
-    const job j = {&kernels,    logits,  n,
-                   sink_logits, weights, csp__dtype_size(logits->dtype)};
+    const job j = {.kernels = &kernels,
+                   .logits = logits,
+                   .n = n,
+                   .sink_logits = sink_logits,
+                   .weights = weights,
+                   .size = csp__dtype_size(logits->dtype)};
     status = check_numbers(&j);
     for (size_t h = 0; h < logits->n_heads && status == CSP_OK; h++)
         for (size_t r = 0; r < logits->n_rows; r++)

@@ -29,6 +29,9 @@
 #pragma GCC optimize("fp-contract=off")
 #endif
 
+#define CSP__LN2 0x1.62e42fefa39efp-1
+#define CSP__LOG2E 0x1.71547652b82fep+0
+
 /* e^x and ln x in double, within 2 ulp; IEEE at the ends (NaN, inf, 0,
    overflow). */
 double csp__exp(double x);

@@ -6,7 +6,7 @@
 #include "views.h"
 #include "workspace.h"
 
-/* Walks along one head's rows and spans, which both ascend. */
+/* Walks along one head's rows and its kept ones, which both ascend. */
 static void add_head(const csp_importance *importance, const csp_tokens *tokens,
                      const csp_kept *kept, uint32_t g, csp_report *report)
 {
@@ -19,11 +19,8 @@ static void add_head(const csp_importance *importance, const csp_tokens *tokens,
     for (uint32_t i = 0; i < n; i++) {
         double intra = (double)importance->intra[at + i];
         double inter = (double)importance->inter[at + i];
-        uint32_t token =
-            tokens->positions != NULL
-                ? tokens->positions[(size_t)g * tokens->capacity + i]
-                : i;
-        uint32_t modality = csp__modality_of(tokens, token);
+        uint32_t modality =
+            csp__modality_of(tokens, csp__position(tokens, g, i));
         report->keys_of_modality[modality]++;
         report->intra_total += intra;
         report->inter_total += inter;

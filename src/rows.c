@@ -270,8 +270,7 @@ double csp__row_lse(const csp__window *window, const csp__row *row)
     if (a->lse.data == NULL)
         return 0.0;
     memcpy(&lse, csp__row_at(&a->lse, row->head, row->query), sizeof lse);
-    return a->lse_unit == CSP_LSE_BASE2 ? (double)lse * 0x1.62e42fefa39efp-1
-                                        : (double)lse;
+    return a->lse_unit == CSP_LSE_BASE2 ? (double)lse * CSP__LN2 : (double)lse;
 }
 
 uint32_t csp__voting_rows(const csp__window *window, const csp_config *config,

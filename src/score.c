@@ -253,18 +253,24 @@ static csp_status score_head(const csp__kernels *k, const csp_config *config,
     return CSP_OK;
 }
 
+static size_t measure(const csp__window *window, const csp_config *config)
+{
+    csp__arena arena = {0};
+    scratch s;
+
+    carve(&s, window, config, &arena);
+    return csp__arena_size(&arena);
+}
+
 size_t csp_score_workspace_size(const csp_attention *attention,
                                 const csp_tokens *tokens,
                                 const csp_config *config)
 {
-    csp__arena arena = {0};
     csp__window window;
-    scratch s;
 
     if (check(attention, tokens, config, true, &window) != CSP_OK)
         return 0;
-    carve(&s, &window, config, &arena);
-    return csp__arena_size(&arena);
+    return measure(&window, config);
 }
 
 csp_status csp_score(const csp_attention *attention, const csp_tokens *tokens,
@@ -278,16 +284,12 @@ csp_status csp_score(const csp_attention *attention, const csp_tokens *tokens,
     csp_status status = check(attention, tokens, config, false, &window);
     if (status != CSP_OK)
         return status;
-    status = check_importance(importance, tokens);
+    if ((status = check_importance(importance, tokens)) != CSP_OK)
+        return status;
+    status = csp__check_workspace(workspace, workspace_size,
+                                  measure(&window, config));
     if (status != CSP_OK)
         return status;
-    size_t needed = csp_score_workspace_size(attention, tokens, config);
-    if (needed == 0)
-        return CSP_E_OVERFLOW;
-    if (workspace == NULL)
-        return CSP_E_NULL;
-    if (workspace_size < needed)
-        return CSP_E_WORKSPACE;
     if (tokens->n_keys == 0)
         return CSP_OK;
 

@@ -277,10 +277,9 @@ csp_status csp_select(const csp_importance *importance,
                                     &s.ranking.units)) != CSP_OK)
             return status;
     size_t needed = csp_select_workspace_size(tokens, config);
-    if (needed == 0)
-        return CSP_E_OVERFLOW;
-    if (workspace_size < needed)
-        return CSP_E_WORKSPACE;
+    status = csp__check_workspace(workspace, workspace_size, needed);
+    if (status != CSP_OK)
+        return status;
     if ((status = check_importance(importance, tokens, config)) != CSP_OK)
         return status;
 

@@ -108,13 +108,10 @@ uint32_t csp__modality_of(const csp_tokens *tokens, uint32_t token)
 void csp__modalities(const csp_tokens *tokens, uint32_t g, uint8_t *modalities)
 {
     const uint32_t n = csp__count(tokens, g);
-    const uint32_t *positions = tokens->positions;
     uint32_t span = 0;
 
-    if (positions != NULL)
-        positions += (size_t)g * tokens->capacity;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t token = positions != NULL ? positions[i] : i;
+        uint32_t token = csp__position(tokens, g, i);
         while (span < tokens->n_spans && tokens->spans[span].end <= token)
             span++;
         bool inside =
@@ -133,11 +130,9 @@ uint32_t csp__visible(const csp_tokens *tokens, uint32_t g, csp_mask mask,
         return high;
     if (tokens->positions == NULL)
         return token < high ? token + 1 : high;
-    const uint32_t *positions =
-        tokens->positions + (size_t)g * tokens->capacity;
     while (low < high) { /* the first row of a later token */
         uint32_t middle = low + (high - low) / 2;
-        if (positions[middle] <= token)
+        if (csp__position(tokens, g, middle) <= token)
             low = middle + 1;
         else
             high = middle;

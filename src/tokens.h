@@ -40,6 +40,15 @@ static inline const uint32_t *csp__kept_rows(const csp_kept *kept, uint32_t g)
                : NULL;
 }
 
+/* Token of cached row i of KV head g. */
+static inline uint32_t csp__position(const csp_tokens *tokens, uint32_t g,
+                                     uint32_t i)
+{
+    return tokens->positions != NULL
+               ? tokens->positions[(size_t)g * tokens->capacity + i]
+               : i;
+}
+
 /* Modality of one token. */
 uint32_t csp__modality_of(const csp_tokens *tokens, uint32_t token);
 

@@ -9,9 +9,7 @@
 #ifndef CSP_WORKSPACE_H
 #define CSP_WORKSPACE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "csp.h"
 
 /* Pieces start on cache lines, which is also the widest vector there is. */
 #define CSP__ALIGNMENT 64u
@@ -66,6 +64,17 @@ static inline size_t csp__arena_size(const csp__arena *arena)
     if (arena->overflow || !csp__add(arena->used, CSP__ALIGNMENT, &size))
         return 0;
     return size;
+}
+
+/* Whether caller memory will do for what csp__arena_size() measured. */
+static inline csp_status csp__check_workspace(const void *memory, size_t size,
+                                              size_t needed)
+{
+    if (memory == NULL)
+        return CSP_E_NULL;
+    if (needed == 0)
+        return CSP_E_OVERFLOW;
+    return size < needed ? CSP_E_WORKSPACE : CSP_OK;
 }
 
 /* An arena over caller memory that csp__arena_size() measured as large
