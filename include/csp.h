@@ -389,8 +389,9 @@ typedef struct csp_importance {
  *
  * The relative error of a weight is below 3e-6 (weights below 2^-125 may be 0),
  * the sum of R of them adds at most R * 2^-24: bounds of the worst case, usual
- * errors are about 1e-7.  Each score is read once, a few rows of logits of
- * CSP_QUERY_KEY exist at a time: O(heads * queries * keys), times head_dim.
+ * errors are below 1e-6.  A score is read once, in rows much unlike the one
+ * before three times; a few rows of logits of CSP_QUERY_KEY exist at a time:
+ * O(heads * queries * keys), times head_dim.
  *
  * Returns CSP_OK; view errors; CSP_E_CONFIG; CSP_E_WORKSPACE;
  * CSP_E_UNSUPPORTED; CSP_E_NOT_FINITE if a score that is read, or an lse, is
