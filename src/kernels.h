@@ -11,8 +11,8 @@
  *   blocks  A long sum is the sum in double, in order, of sums in lanes of 512
  *           elements each: a partial sum grows by 32 elements only, so many
  *           small ones are not lost behind a large one.
- *   exp     2^k * p(f) with x = (k + f) ln 2; see exp2_scaled in
- *           kernels_scalar.c.
+ *   exp     2^(k/8) e^(f ln2 / 8) with x 8 log2(e) = k + f; see exponential.h
+ *           and exp2_scaled in kernels_scalar.c.
  *   fma     One rounding where a contract writes fma, and nowhere else.
  *
  * Pointers to void are elements of the type the entry is for and need no
@@ -40,9 +40,9 @@ typedef struct csp__kernels {
     float (*row_max[CSP__N_DTYPES])(const void *x, size_t n);
 
     /*
-     * e[i] = exp(x[i]) * 2^-shift, 0 below 2^-127, inf from 2^128 on; NaN
-     * stays.  Masked logits give 0.  Returns the sum of e in blocks.  x may be
-     * e (f32).
+     * e[i] = exp(x[i]) * 2^-shift.  Below 2^-126 it is 0 or some number below
+     * 2^-126, from 2^128 on inf or NaN; NaN stays.  Masked logits give 0.
+     * Returns the sum of e in blocks.  x may be e (f32).
      */
     double (*exp_row[CSP__N_DTYPES])(const void *x, size_t n, int shift,
                                      float *e);

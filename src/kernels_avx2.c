@@ -11,12 +11,17 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "exponential.h"
+
 #define NEEDS "avx2,fma,f16c"
 #define KERNEL static __attribute__((target(NEEDS)))
 #define INLINE static inline __attribute__((target(NEEDS), always_inline))
 
 /* Rows and keys of a tile of the product: 8 of 16 registers hold sums. */
 #define BLOCK_ROWS 2
+
+/* Vectors of a row treated together: one is two registers. */
+#define TOGETHER 1
 
 typedef struct lanes {
     __m256 low;
@@ -184,12 +189,18 @@ INLINE lanes unmask(lanes v, lanes limit)
                    _mm256_blendv_ps(v.high, minus, high)};
 }
 
+INLINE __m256 power_of_eight(__m256 rounded)
+{
+    const __m256i powers = _mm256_setr_epi32(POWERS);
+    const __m256i bits = _mm256_castps_si256(rounded);
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_permutevar8x32_epi32(powers, bits),
+                         _mm256_slli_epi32(bits, 20)));
+}
+
 INLINE lanes power(lanes rounded)
 {
-    return (lanes){_mm256_castsi256_ps(
-                       _mm256_slli_epi32(_mm256_castps_si256(rounded.low), 23)),
-                   _mm256_castsi256_ps(_mm256_slli_epi32(
-                       _mm256_castps_si256(rounded.high), 23))};
+    return (lanes){power_of_eight(rounded.low), power_of_eight(rounded.high)};
 }
 
 INLINE lanes note_nan(lanes seen, lanes v)

@@ -10,12 +10,17 @@
 
 #include <immintrin.h>
 
+#include "exponential.h"
+
 #define NEEDS "avx512f,avx512bw,avx512vl,avx512dq,f16c,fma,avx2"
 #define KERNEL static __attribute__((target(NEEDS)))
 #define INLINE static inline __attribute__((target(NEEDS), always_inline))
 
 /* Rows and keys of a tile of the product: 16 of 32 registers hold sums. */
 #define BLOCK_ROWS 4
+
+/* Vectors of a row treated together: registers suffice for two. */
+#define TOGETHER 4
 
 typedef __m512 lanes;
 
@@ -147,8 +152,10 @@ INLINE lanes unmask(lanes v, lanes limit)
 
 INLINE lanes power(lanes rounded)
 {
-    return _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_castps_si512(rounded), 23));
+    const __m512i powers = _mm512_broadcast_i64x4(_mm256_setr_epi32(POWERS));
+    const __m512i bits = _mm512_castps_si512(rounded);
+    return _mm512_castsi512_ps(_mm512_add_epi32(
+        _mm512_permutexvar_epi32(bits, powers), _mm512_slli_epi32(bits, 20)));
 }
 
 INLINE lanes note_nan(lanes seen, lanes v)

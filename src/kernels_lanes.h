@@ -4,7 +4,7 @@
  * One text for every SIMD tier, so that all do the same operations in the same
  * order and agree with kernels_scalar.c in every bit.  Before it includes this
  * file, a tier defines INLINE and KERNEL, which let functions use its
- * instructions, the type 'lanes' of sixteen floats, BLOCK_ROWS, and
+ * instructions, the type 'lanes' of sixteen floats, BLOCK_ROWS, TOGETHER, and
  *
  *   splat(x)
  *   load_f32(p) load_f16(p) load_bf16(p)    sixteen numbers, any alignment
@@ -14,7 +14,8 @@
  *   larger(a, b) smaller(a, b)              b where one of them is NaN
  *   first(v, n, rest)                       v's first n < 16, then rest's
  *   unmask(v, limit)                        -inf where v <= limit
- *   power(rounded)                          the bits shifted left by 23
+ *   power(rounded)                          2^(i / 8) for the integer i that
+ *                                           the low bits hold, see POWERS
  *   note_nan(seen, v) any_nan(seen)         collects NaN; starts from splat(0)
  *   fold(v)                                 halves of 8, 4, 2, 1 added up
  *   highest(v)                              the largest; no NaN among them
@@ -22,6 +23,7 @@
  *   count_at_least(keys, n, threshold)      of kernels.h
  */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "exponential.h"
@@ -29,9 +31,15 @@
 
 #define LANES 16
 
-/* How far ahead logits are fetched.  The hardware's own prefetching suffices
-   for a plain sum, not for a loop that computes and stores as well. */
-#define AHEAD 8192
+/* Logits are fetched twice: far ahead into the second cache, which has room for
+   what comes from memory, and from there into the first, which scratch needs
+   for itself.  The hardware's own prefetching suffices for a plain sum, not for
+   a loop that computes and stores as well.  Bytes, tuned by tests/bench. */
+#define FAR_AHEAD 12288
+#define NEAR_AHEAD 1024
+
+/* Bytes fetched at once. */
+#define LINE ((size_t)64)
 
 /* From this shift on, a half that means masked comes out as 0 by itself. */
 #define SAFE_SHIFT_F16 (-90000)
@@ -56,20 +64,43 @@ INLINE exponent exponent_of(int shift)
                       .round = splat(ROUND(shift))};
 }
 
-/* See kernels_scalar.c. */
+/*
+ * Neighbours in a row that go through exp2_scaled together, step by step: the
+ * chain of one is long, and a processor looks only so far ahead.
+ */
+typedef struct group {
+    lanes v[TOGETHER];
+} group;
+
+#define GROUP ((size_t)TOGETHER * LANES)
+#define EACH(v) _Pragma("GCC unroll 4") for (size_t v = 0; v < TOGETHER; v++)
+
+/* See exp2_scaled in kernels_scalar.c, of which these are the beginning, the
+   middle and the end. */
+INLINE lanes clamped(lanes x, exponent by)
+{
+    return smaller(by.high, larger(by.low, x));
+}
+
+INLINE lanes reduced(lanes x, exponent by, lanes *scale)
+{
+    const lanes rounded = mul_add(x, splat(EIGHTHS_HI), by.round);
+    const lanes k = sub(rounded, by.round);
+    *scale = power(rounded);
+    return mul_add(x, splat(EIGHTHS_LO), mul_sub(x, splat(EIGHTHS_HI), k));
+}
+
+INLINE lanes expanded(lanes f, lanes scale)
+{
+    const lanes q = mul_add(mul_add(splat(C3), f, splat(C2)), f, splat(C1));
+    return mul_add(mul(scale, f), q, scale);
+}
+
 INLINE lanes exp2_scaled(lanes x, exponent by)
 {
-    x = smaller(by.high, larger(by.low, x));
-    lanes rounded = mul_add(x, splat(LOG2E_HI), by.round);
-    lanes k = sub(rounded, by.round);
-    lanes f = mul_add(x, splat(LOG2E_LO), mul_sub(x, splat(LOG2E_HI), k));
-    lanes p = mul_add(splat(P6), f, splat(P5));
-    p = mul_add(p, f, splat(P4));
-    p = mul_add(p, f, splat(P3));
-    p = mul_add(p, f, splat(P2));
-    p = mul_add(p, f, splat(P1));
-    p = mul_add(p, f, splat(1.0f));
-    return mul(p, power(rounded));
+    lanes scale;
+    const lanes f = reduced(clamped(x, by), by, &scale);
+    return expanded(f, scale);
 }
 
 /* Where the block of a long sum that begins at 'begin' ends, and its last
@@ -104,61 +135,107 @@ INLINE float row_max(reader in, const void *x, size_t n)
     return any_nan(nan) ? NAN : highest(max);
 }
 
-INLINE double exp_row(reader in, const void *x, size_t n, int shift, float *e)
+/* Fetching beyond the end of memory is harmless. */
+INLINE void fetch_ahead(const unsigned char *at, size_t size)
 {
-    const unsigned char *at = x;
-    const exponent by = exponent_of(shift);
-    double total = 0.0;
-
-    for (size_t i = 0; i < n;) {
-        const size_t end = block_end(i, n);
-        lanes sum = splat(0.0f);
-        for (const size_t whole = whole_end(i, end); i < whole; i += LANES) {
-            lanes y = exp2_scaled(in.load(at + i * in.size), by);
-            save_f32(e + i, y);
-            sum = add(sum, y);
-        }
-        if (i < end) {
-            lanes y = exp2_scaled(in.part(at + i * in.size, n - i), by);
-            y = first(y, n - i, splat(0.0f));
-            save_part_f32(e + i, y, n - i);
-            sum = add(sum, y);
-            i = end;
-        }
-        total += (double)fold(sum);
+    for (size_t line = 0; line < size; line += LINE) {
+        __builtin_prefetch(at + line + FAR_AHEAD, 0, 2);
+        __builtin_prefetch(at + line + NEAR_AHEAD, 0, 3);
     }
-    return total;
 }
 
-INLINE double weigh_row(reader in, const void *x, size_t n, int shift,
-                        float weight, float *restrict e, float *restrict sums)
+INLINE group load_group(reader in, const unsigned char *at, exponent by)
+{
+    group x;
+    EACH(v) x.v[v] = clamped(in.load(at + v * LANES * in.size), by);
+    return x;
+}
+
+/* What weigh_row does beside exp_row: the row before is added up.  'adds' and
+   all a reader holds are constants once inlined. */
+typedef struct weighing {
+    bool adds;
+    lanes weight;
+} weighing;
+
+INLINE void weigh(weighing w, const float *e, float *sums)
+{
+    if (w.adds)
+        save_f32(sums, mul_add(w.weight, load_f32(e), load_f32(sums)));
+}
+
+/* What a group becomes, stored and added to the row's sum. */
+INLINE lanes finish_group(group f, group scale, weighing w, lanes sum, float *e,
+                          float *sums)
+{
+    EACH(v) weigh(w, e + v * LANES, sums + v * LANES);
+    EACH(v) f.v[v] = expanded(f.v[v], scale.v[v]);
+    EACH(v) save_f32(e + v * LANES, f.v[v]);
+    EACH(v) sum = add(sum, f.v[v]);
+    return sum;
+}
+
+/* The whole groups of [begin, end), at least one.  A group is loaded while the
+   one before is under way. */
+INLINE lanes exp_groups(reader in, const unsigned char *at, size_t begin,
+                        size_t end, exponent by, weighing w, float *e,
+                        float *sums)
+{
+    lanes sum = splat(0.0f);
+    group x = load_group(in, at + begin * in.size, by);
+    group f, scale;
+    size_t i = begin;
+
+    for (; i + GROUP < end; i += GROUP) {
+        fetch_ahead(at + i * in.size, GROUP * in.size);
+        EACH(v) f.v[v] = reduced(x.v[v], by, &scale.v[v]);
+        x = load_group(in, at + (i + GROUP) * in.size, by);
+        sum = finish_group(f, scale, w, sum, e + i, sums + i);
+    }
+    fetch_ahead(at + i * in.size, GROUP * in.size);
+    EACH(v) f.v[v] = reduced(x.v[v], by, &scale.v[v]);
+    return finish_group(f, scale, w, sum, e + i, sums + i);
+}
+
+/* Less than a vector, at the end of a row. */
+INLINE lanes exp_part(reader in, const unsigned char *at, size_t n, exponent by,
+                      weighing w, float *e, float *sums)
+{
+    if (w.adds)
+        save_part_f32(sums,
+                      mul_add(w.weight, part_f32(e, n), part_f32(sums, n)), n);
+    const lanes y = first(exp2_scaled(in.part(at, n), by), n, splat(0.0f));
+    save_part_f32(e, y, n);
+    return y;
+}
+
+/* exp_row and weigh_row. */
+INLINE double exp_blocks(reader in, const void *x, size_t n, int shift,
+                         weighing w, float *e, float *sums)
 {
     const unsigned char *at = x;
     const exponent by = exponent_of(shift);
-    const lanes w = splat(weight);
     double total = 0.0;
 
     for (size_t i = 0; i < n;) {
         const size_t end = block_end(i, n);
+        const size_t groups = TOGETHER > 1 ? i + (end - i) / GROUP * GROUP : i;
         lanes sum = splat(0.0f);
+        if (i < groups)
+            sum = exp_groups(in, at, i, groups, by, w, e, sums);
+        i = groups;
         for (const size_t whole = whole_end(i, end); i < whole; i += LANES) {
-            __builtin_prefetch(at + i * in.size + AHEAD);
-            save_f32(sums + i, mul_add(w, load_f32(e + i), load_f32(sums + i)));
-            lanes y = exp2_scaled(in.load(at + i * in.size), by);
+            if (i * in.size % LINE == 0)
+                fetch_ahead(at + i * in.size, LINE);
+            weigh(w, e + i, sums + i);
+            const lanes y = exp2_scaled(in.load(at + i * in.size), by);
             save_f32(e + i, y);
             sum = add(sum, y);
         }
-        if (i < end) {
-            const size_t r = n - i;
-            save_part_f32(sums + i,
-                          mul_add(w, part_f32(e + i, r), part_f32(sums + i, r)),
-                          r);
-            lanes y = exp2_scaled(in.part(at + i * in.size, r), by);
-            y = first(y, r, splat(0.0f));
-            save_part_f32(e + i, y, r);
-            sum = add(sum, y);
-            i = end;
-        }
+        if (i < end)
+            sum = add(sum, exp_part(in, at + i * in.size, end - i, by, w, e + i,
+                                    sums + i));
+        i = end;
         total += (double)fold(sum);
     }
     return total;
@@ -307,8 +384,9 @@ KERNEL void product(const float *restrict q, size_t n_rows,
     {                                                                          \
         const reader plain = {load_##type, part_##type, bytes};                \
         const reader logits = {logit_load, logit_part, bytes};                 \
-        return (plainly) ? exp_row(plain, x, n, shift, e)                      \
-                         : exp_row(logits, x, n, shift, e);                    \
+        const weighing w = {false, splat(0.0f)};                               \
+        return (plainly) ? exp_blocks(plain, x, n, shift, w, e, e)             \
+                         : exp_blocks(logits, x, n, shift, w, e, e);           \
     }                                                                          \
     KERNEL double weigh_row_##type(const void *x, size_t n, int shift,         \
                                    float weight, float *restrict e,            \
@@ -316,8 +394,9 @@ KERNEL void product(const float *restrict q, size_t n_rows,
     {                                                                          \
         const reader plain = {load_##type, part_##type, bytes};                \
         const reader logits = {logit_load, logit_part, bytes};                 \
-        return (plainly) ? weigh_row(plain, x, n, shift, weight, e, sums)      \
-                         : weigh_row(logits, x, n, shift, weight, e, sums);    \
+        const weighing w = {true, splat(weight)};                              \
+        return (plainly) ? exp_blocks(plain, x, n, shift, w, e, sums)          \
+                         : exp_blocks(logits, x, n, shift, w, e, sums);        \
     }                                                                          \
     KERNEL double add_row_##type(const void *x, size_t n, float weight,        \
                                  float *restrict sums)                         \

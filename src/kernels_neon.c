@@ -10,11 +10,16 @@
 #include <arm_neon.h>
 #include <string.h>
 
+#include "exponential.h"
+
 #define KERNEL static
 #define INLINE static inline __attribute__((always_inline))
 
 /* Rows and keys of a tile of the product: 16 of 32 registers hold sums. */
 #define BLOCK_ROWS 2
+
+/* Vectors of a row treated together: one is four registers. */
+#define TOGETHER 1
 
 typedef struct lanes {
     float32x4_t q[4];
@@ -188,11 +193,20 @@ INLINE lanes unmask(lanes v, lanes limit)
     return v;
 }
 
+/* The table is looked up byte by byte: four in a row for each power. */
 INLINE lanes power(lanes rounded)
 {
-    for (int i = 0; i < 4; i++)
+    static const uint32_t powers[8] = {POWERS};
+    const uint8x16x2_t table = vld1q_u8_x2((const uint8_t *)powers);
+    for (int i = 0; i < 4; i++) {
+        const uint32x4_t bits = vreinterpretq_u32_f32(rounded.q[i]);
+        const uint32x4_t at =
+            vmlaq_u32(vdupq_n_u32(0x03020100), vandq_u32(bits, vdupq_n_u32(7)),
+                      vdupq_n_u32(0x04040404));
+        const uint8x16_t found = vqtbl2q_u8(table, vreinterpretq_u8_u32(at));
         rounded.q[i] = vreinterpretq_f32_u32(
-            vshlq_n_u32(vreinterpretq_u32_f32(rounded.q[i]), 23));
+            vaddq_u32(vreinterpretq_u32_u8(found), vshlq_n_u32(bits, 20)));
+    }
     return rounded;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "exponential.h"
+#include "fma.h"
 #include "numeric.h"
 
 #define LANES 16
@@ -48,7 +49,7 @@ static inline float load_f16_logit(const unsigned char *x)
 typedef struct exponent {
     float low;   /* logits at or below give 0 */
     float high;  /* logits at or above give inf */
-    float round; /* rounds, and leaves the exponent field in the low bits */
+    float round; /* rounds, and leaves k - 8 shift in the low bits */
 } exponent;
 
 static inline exponent exponent_of(int shift)
@@ -58,25 +59,24 @@ static inline exponent exponent_of(int shift)
 }
 
 /*
- * exp(x) * 2^-shift.  x log2(e) = k + f with k an integer and f in two fused
+ * exp(x) * 2^-shift.  x 8 log2(e) = k + f with k an integer and f in two fused
  * steps, so f is good to 2^-25 for every logit a shift can fit; powers of two
  * are exact, so the result does not depend on the shift as long as it is a
  * normal number.  The comparisons let NaN through.
  */
 static inline float exp2_scaled(float x, exponent by)
 {
+    static const uint32_t powers[8] = {POWERS};
+
     x = by.low > x ? by.low : x;
     x = by.high < x ? by.high : x;
-    float rounded = fmaf(x, LOG2E_HI, by.round);
+    float rounded = csp__fma(x, EIGHTHS_HI, by.round);
     float k = rounded - by.round;
-    float f = fmaf(x, LOG2E_LO, fmaf(x, LOG2E_HI, -k));
-    float p = fmaf(P6, f, P5);
-    p = fmaf(p, f, P4);
-    p = fmaf(p, f, P3);
-    p = fmaf(p, f, P2);
-    p = fmaf(p, f, P1);
-    p = fmaf(p, f, 1.0f);
-    return p * csp__float_of(csp__float_bits(rounded) << 23);
+    float f = csp__fma(x, EIGHTHS_LO, csp__fma(x, EIGHTHS_HI, -k));
+    uint32_t bits = csp__float_bits(rounded);
+    float power = csp__float_of(powers[bits & 7u] + (bits << 20));
+    float q = csp__fma(csp__fma(C3, f, C2), f, C1);
+    return csp__fma(power * f, q, power);
 }
 
 static inline float row_max(load_one load, size_t size, const void *x, size_t n)
@@ -128,7 +128,7 @@ static inline double weigh_row(load_one load, size_t size, const void *x,
     for (size_t i = 0; i < n;) {
         float lanes[LANES] = {0.0f};
         for (const size_t end = block_end(i, n); i < end; i++) {
-            sums[i] = fmaf(weight, e[i], sums[i]);
+            sums[i] = csp__fma(weight, e[i], sums[i]);
             e[i] = exp2_scaled(load(at + i * size), by);
             lanes[i % LANES] += e[i];
         }
@@ -147,7 +147,7 @@ static inline double add_row(load_one load, size_t size, const void *x,
         float lanes[LANES] = {0.0f};
         for (const size_t end = block_end(i, n); i < end; i++) {
             float y = load(at + i * size);
-            sums[i] = fmaf(weight, y, sums[i]);
+            sums[i] = csp__fma(weight, y, sums[i]);
             lanes[i % LANES] += y;
         }
         sum += (double)csp__fold(lanes);
@@ -228,7 +228,7 @@ static void store_bf16(const float *restrict y, float factor, size_t n, void *x)
 static void add_squares(const float *x, size_t n, float lanes[LANES])
 {
     for (size_t i = 0; i < n; i++)
-        lanes[i % LANES] = fmaf(x[i], x[i], lanes[i % LANES]);
+        lanes[i % LANES] = csp__fma(x[i], x[i], lanes[i % LANES]);
 }
 
 static inline float dot(const float *restrict a, const float *restrict b,
@@ -237,7 +237,7 @@ static inline float dot(const float *restrict a, const float *restrict b,
     float lanes[LANES] = {0.0f};
 
     for (size_t i = 0; i < n; i++)
-        lanes[i % LANES] = fmaf(a[i], b[i], lanes[i % LANES]);
+        lanes[i % LANES] = csp__fma(a[i], b[i], lanes[i % LANES]);
     return csp__fold(lanes);
 }
 

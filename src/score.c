@@ -21,35 +21,56 @@
 #include "tokens.h"
 #include "views.h"
 
-/* Rows that meet BLAS together. */
-#define BLAS_ROWS 16u
+/* Rows that meet BLAS together, and exponentials. */
+#define MAX_BLAS_ROWS 16u
+#define MAX_BLAS_LOGITS (UINT32_C(1) << 17)
 
 typedef struct scratch {
     csp__feed feed;
     float *e;                /* [e_rows][n_keys] exponentials */
+    uint32_t e_rows;         /* more than one for BLAS */
     float *sums;             /* [n_keys] column sums of one modality's rows */
-    float *seen;             /* [n_keys] visible rows of one modality */
     uint32_t *queries;       /* [n_queries] voting rows */
     uint32_t *chosen;        /* [n_queries] those of one modality */
     uint8_t *query_modality; /* [n_queries] */
-    uint8_t *key_modality;   /* [n_keys] */
 } scratch;
+
+/* Rows of exponentials that meet BLAS together: no more than a cache holds. */
+static uint32_t blas_rows(uint32_t n_keys)
+{
+    uint32_t rows = n_keys > 0 ? MAX_BLAS_LOGITS / n_keys : MAX_BLAS_ROWS;
+
+    rows = rows > MAX_BLAS_ROWS ? MAX_BLAS_ROWS : rows;
+    return rows > 0 ? rows : 1;
+}
+
+/*
+ * Floats between e and sums.  A load whose address has the low 12 bits of a
+ * store still under way waits for that store, so arrays walked together must
+ * not begin at like places of their pages: sums begins 5/8 of a page behind.
+ */
+static size_t gap_behind(uint32_t n_keys)
+{
+    const uint32_t page = 4096 / sizeof(float);
+    const uint32_t used = n_keys % page;
+
+    return n_keys < page ? 0 : (page + page / 8 * 5 - used) % page;
+}
 
 static void carve(scratch *s, const csp__window *w, const csp_config *config,
                   csp__arena *arena)
 {
-    size_t n_keys = w->tokens->n_keys;
-    size_t e_rows =
-        config->compute.column_sums == CSP_PATH_BLAS ? BLAS_ROWS : 1;
+    const uint32_t n_keys = w->tokens->n_keys;
+    const bool blas = config->compute.column_sums == CSP_PATH_BLAS;
 
     csp__feed_carve(&s->feed, w, arena);
-    s->e = csp__arena_take(arena, e_rows, n_keys, sizeof(float));
+    s->e_rows = blas ? blas_rows(n_keys) : 1;
+    s->e = csp__arena_take(arena, s->e_rows, n_keys, sizeof(float));
+    csp__arena_take(arena, 1, gap_behind(n_keys), sizeof(float));
     s->sums = csp__arena_take(arena, 1, n_keys, sizeof(float));
-    s->seen = csp__arena_take(arena, 1, n_keys, sizeof(float));
     s->queries = csp__arena_take(arena, 1, w->n_queries, sizeof(uint32_t));
     s->chosen = csp__arena_take(arena, 1, w->n_queries, sizeof(uint32_t));
     s->query_modality = csp__arena_take(arena, 1, w->n_queries, 1);
-    s->key_modality = csp__arena_take(arena, 1, n_keys, 1);
 }
 
 static csp_status check(const csp_attention *attention,
@@ -84,6 +105,19 @@ static csp_status check_importance(const csp_importance *importance,
     return csp__check_array(tokens->n_kv_heads, importance->capacity);
 }
 
+/* A scale for the rows to come, and n in it. */
+typedef struct guess {
+    int shift;
+    double sink;
+} guess;
+
+static guess guess_of(int shift, double n)
+{
+    const csp__exps exps = {.shift = shift};
+
+    return (guess){.shift = shift, .sink = csp__sink(&exps, n)};
+}
+
 /* The row whose exponentials wait in e for their weight's turn. */
 typedef struct pending {
     float weight;
@@ -92,27 +126,29 @@ typedef struct pending {
 
 /* e[0..n) of 'row' and its weight, adding the pending row on the way. */
 static csp_status step(const csp__kernels *k, double n_softmax,
-                       const csp__row *row, int *shift, pending *p, float *e,
+                       const csp__row *row, guess *by, pending *p, float *e,
                        float *sums)
 {
-    csp__exps exps = {.shift = *shift};
     const size_t n = row->n;
 
     if (p->n > n) /* what the pending row has beyond this one */
         k->add_row[CSP_F32](e + n, p->n - n, p->weight, sums + n);
     else
         memset(e + p->n, 0, (n - p->n) * sizeof *e);
-    exps.sum = k->weigh_row[row->dtype](row->x, n, *shift, p->weight, e, sums);
-    double total = csp__sink(&exps, n_softmax) + exps.sum;
-    if (!csp__scale_is_safe(exps.sum, total)) {
+    double sum =
+        k->weigh_row[row->dtype](row->x, n, by->shift, p->weight, e, sums);
+    double total = by->sink + sum;
+    if (!csp__scale_is_safe(sum, total)) {
+        csp__exps exps;
         csp_status status =
             csp__exp_exactly(k, row->dtype, row->x, n, e, &exps);
         if (status != CSP_OK)
             return status;
-        *shift = csp__guess(exps.shift);
-        total = csp__sink(&exps, n_softmax) + exps.sum;
+        sum = exps.sum;
+        total = csp__sink(&exps, n_softmax) + sum;
+        *by = guess_of(csp__guess(exps.shift), n_softmax);
     }
-    p->weight = exps.sum > 0.0 ? (float)(1.0 / total) : 0.0f;
+    p->weight = sum > 0.0 ? (float)(1.0 / total) : 0.0f;
     p->n = n;
     return CSP_OK;
 }
@@ -120,12 +156,12 @@ static csp_status step(const csp__kernels *k, double n_softmax,
 static csp_status sum_logits(const csp__kernels *k, const csp_config *config,
                              scratch *s)
 {
+    guess by = guess_of(0, config->n);
     pending p = {0};
-    int shift = 0;
     csp__row row;
 
     while (csp__feed_next(&s->feed, &row)) {
-        csp_status status = step(k, config->n, &row, &shift, &p, s->e, s->sums);
+        csp_status status = step(k, config->n, &row, &by, &p, s->e, s->sums);
         if (status != CSP_OK)
             return status;
     }
@@ -138,7 +174,7 @@ static csp_status sum_logits_blas(const csp__kernels *k,
                                   const csp_config *config, scratch *s)
 {
     const size_t n_keys = s->feed.window->tokens->n_keys;
-    float weights[BLAS_ROWS];
+    float weights[MAX_BLAS_ROWS];
     size_t filled = 0;
     csp__row row;
 
@@ -152,7 +188,7 @@ static csp_status sum_logits_blas(const csp__kernels *k,
         memset(e + row.n, 0, (n_keys - row.n) * sizeof *e);
         double total = csp__sink(&exps, config->n) + exps.sum;
         weights[filled++] = exps.sum > 0.0 ? (float)(1.0 / total) : 0.0f;
-        if (filled == BLAS_ROWS) {
+        if (filled == s->e_rows) {
             k->column_sums(s->e, n_keys, filled, n_keys, weights, s->sums);
             filled = 0;
         }
@@ -192,9 +228,10 @@ static csp_status sum_rows(const csp__kernels *k, const csp_config *config,
                                   : sum_logits(k, config, s);
 }
 
-/* Count for each row of the cache the chosen queries that may see it: queries
-   ascend, so what they see grows. */
-static void count_visible(scratch *s, uint32_t g, uint32_t n_chosen)
+/* counts[0..n): how many of the chosen queries may see each cached row.
+   Queries ascend, so what they see grows. */
+static void count_visible(const scratch *s, uint32_t g, uint32_t n_chosen,
+                          float *counts, uint32_t n)
 {
     const csp__window *w = s->feed.window;
     uint32_t begin = 0;
@@ -203,21 +240,22 @@ static void count_visible(scratch *s, uint32_t g, uint32_t n_chosen)
         uint32_t end = csp__visible(w->tokens, g, w->attention->mask,
                                     csp__query_token(w, s->chosen[i]));
         for (; begin < end; begin++)
-            s->seen[begin] = (float)(n_chosen - i);
+            counts[begin] = (float)(n_chosen - i);
     }
-    for (; begin < csp__count(w->tokens, g); begin++)
-        s->seen[begin] = 0.0f;
+    for (; begin < n; begin++)
+        counts[begin] = 0.0f;
 }
 
 /* Add x to intra where the key is of 'modality', to inter elsewhere. */
-static void split(const float *x, const uint8_t *key_modality,
-                  uint32_t modality, size_t n, float *intra, float *inter)
+static void split(const csp_tokens *tokens, uint32_t g, uint32_t modality,
+                  const float *x, float *intra, float *inter)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (key_modality[i] == modality)
-            intra[i] += x[i];
-        else
-            inter[i] += x[i];
+    csp__run run = {0};
+
+    while (csp__next_run(tokens, g, &run)) {
+        float *to = run.modality == modality ? intra : inter;
+        for (uint32_t i = run.begin; i < run.end; i++)
+            to[i] += x[i];
     }
 }
 
@@ -226,10 +264,9 @@ static csp_status score_head(const csp__kernels *k, const csp_config *config,
                              const csp_importance *to)
 {
     const csp_tokens *tokens = s->feed.window->tokens;
-    const size_t n = csp__count(tokens, g);
+    const uint32_t n = csp__count(tokens, g);
     const size_t at = (size_t)g * to->capacity;
 
-    csp__modalities(tokens, g, s->key_modality);
     for (uint32_t modality = 0; modality < CSP_MAX_MODALITIES; modality++) {
         uint32_t n_chosen = 0;
         for (uint32_t i = 0; i < n_voting; i++)
@@ -242,11 +279,10 @@ static csp_status score_head(const csp__kernels *k, const csp_config *config,
         csp_status status = sum_rows(k, config, s);
         if (status != CSP_OK)
             return status;
-        split(s->sums, s->key_modality, modality, n, to->intra + at,
-              to->inter + at);
+        split(tokens, g, modality, s->sums, to->intra + at, to->inter + at);
         if (to->intra_rows != NULL) {
-            count_visible(s, g, n_chosen);
-            split(s->seen, s->key_modality, modality, n, to->intra_rows + at,
+            count_visible(s, g, n_chosen, s->sums, n);
+            split(tokens, g, modality, s->sums, to->intra_rows + at,
                   to->inter_rows + at);
         }
     }

@@ -88,36 +88,29 @@ csp_status csp__check_kept(const csp_kept *kept, const csp_tokens *tokens)
     return CSP_OK;
 }
 
-uint32_t csp__modality_of(const csp_tokens *tokens, uint32_t token)
+/* The first span that ends behind 'token'; n_spans if there is none. */
+static uint32_t span_from(const csp_tokens *tokens, uint32_t token)
 {
     uint32_t low = 0;
     uint32_t high = tokens->n_spans;
 
-    while (low < high) { /* the first span that ends behind the token */
+    while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (tokens->spans[middle].end <= token)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == tokens->n_spans || tokens->spans[low].begin > token)
-        return 0;
-    return tokens->spans[low].modality;
+    return low;
 }
 
-void csp__modalities(const csp_tokens *tokens, uint32_t g, uint8_t *modalities)
+uint32_t csp__modality_of(const csp_tokens *tokens, uint32_t token)
 {
-    const uint32_t n = csp__count(tokens, g);
-    uint32_t span = 0;
+    const uint32_t span = span_from(tokens, token);
 
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t token = csp__position(tokens, g, i);
-        while (span < tokens->n_spans && tokens->spans[span].end <= token)
-            span++;
-        bool inside =
-            span < tokens->n_spans && tokens->spans[span].begin <= token;
-        modalities[i] = inside ? (uint8_t)tokens->spans[span].modality : 0;
-    }
+    if (span == tokens->n_spans || tokens->spans[span].begin > token)
+        return 0;
+    return tokens->spans[span].modality;
 }
 
 uint32_t csp__visible(const csp_tokens *tokens, uint32_t g, csp_mask mask,
@@ -138,4 +131,26 @@ uint32_t csp__visible(const csp_tokens *tokens, uint32_t g, csp_mask mask,
             high = middle;
     }
     return low;
+}
+
+bool csp__next_run(const csp_tokens *tokens, uint32_t g, csp__run *run)
+{
+    const uint32_t n = csp__count(tokens, g);
+
+    if (run->end == n)
+        return false;
+    run->begin = run->end;
+    run->end = n;
+    run->modality = 0;
+    const uint32_t token = csp__position(tokens, g, run->begin);
+    const uint32_t span = span_from(tokens, token);
+    if (span == tokens->n_spans)
+        return true;
+    uint32_t last = tokens->spans[span].end - 1;
+    if (tokens->spans[span].begin > token)
+        last = tokens->spans[span].begin - 1;
+    else
+        run->modality = tokens->spans[span].modality;
+    run->end = csp__visible(tokens, g, CSP_CAUSAL, last);
+    return true;
 }

@@ -52,8 +52,15 @@ static inline uint32_t csp__position(const csp_tokens *tokens, uint32_t g,
 /* Modality of one token. */
 uint32_t csp__modality_of(const csp_tokens *tokens, uint32_t token);
 
-/* Modality of every row in use of KV head g. */
-void csp__modalities(const csp_tokens *tokens, uint32_t g, uint8_t *modalities);
+/* Neighbouring rows [begin, end) of one modality. */
+typedef struct csp__run {
+    uint32_t begin, end;
+    uint32_t modality;
+} csp__run;
+
+/* The next run of the rows in use of KV head g, from run->end on; begin with
+   zeros.  Runs need not be the longest.  False at the end. */
+bool csp__next_run(const csp_tokens *tokens, uint32_t g, csp__run *run);
 
 /* How many rows of KV head g, from the first on, a query of 'token' may see. */
 uint32_t csp__visible(const csp_tokens *tokens, uint32_t g, csp_mask mask,

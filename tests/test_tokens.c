@@ -228,17 +228,32 @@ TEST(modality_of_token_skips_empty_spans)
     assert_int_equal(csp__modality_of(&t, 2), 0);
 }
 
-TEST(modalities_of_rows_are_those_of_their_tokens)
+/* Modalities of a head's rows by its runs, which must follow one another. */
+static uint32_t walk_runs(const csp_tokens *t, uint32_t g, uint8_t *got)
+{
+    csp__run run = {0};
+    uint32_t n = 0;
+
+    while (csp__next_run(t, g, &run)) {
+        assert_int_equal(run.begin, n);
+        assert_true(run.end > run.begin);
+        for (; n < run.end; n++)
+            got[n] = (uint8_t)run.modality;
+    }
+    return n;
+}
+
+TEST(runs_have_the_modalities_of_their_tokens)
 {
     csp_tokens t = plain();
     uint8_t got[8];
 
-    csp__modalities(&t, 0, got);
+    assert_int_equal(walk_runs(&t, 0, got), 8);
 
     assert_memory_equal(got, modalities, sizeof got);
 }
 
-TEST(modalities_follow_positions_of_the_head)
+TEST(runs_follow_positions_of_the_head)
 {
     const uint32_t positions[] = {0, 1, 2, 4, 6, 7};
     const uint8_t expected[] = {2, 15, 0};
@@ -249,22 +264,36 @@ TEST(modalities_follow_positions_of_the_head)
     t.positions = positions;
     t.capacity = 3;
 
-    csp__modalities(&t, 1, got);
+    assert_int_equal(walk_runs(&t, 1, got), 3);
 
     assert_memory_equal(got, expected, sizeof got);
 }
 
-TEST(modalities_of_rows_not_in_use_are_left_alone)
+TEST(runs_end_with_the_rows_in_use)
 {
-    const uint32_t in_use[] = {8, 2};
+    const uint32_t in_use[] = {0, 3};
     csp_tokens t = plain();
-    guarded got = guard(NULL, 2);
+    uint8_t got[8];
     t.counts = in_use;
 
-    csp__modalities(&t, 1, got.data);
+    assert_int_equal(walk_runs(&t, 0, got), 0);
+    assert_int_equal(walk_runs(&t, 1, got), 3);
 
-    assert_int_equal(got.data[0] + got.data[1], 0);
-    unguard(&got);
+    assert_memory_equal(got, modalities, 3);
+}
+
+TEST(runs_get_over_empty_spans)
+{
+    const csp_span empty[] = {{1, 1, 3}, {1, 2, 1}, {2, 2, 4}, {5, 5, 2}};
+    const uint8_t expected[] = {0, 1, 0, 0, 0, 0, 0, 0};
+    csp_tokens t = plain();
+    uint8_t got[8];
+    t.spans = empty;
+    t.n_spans = COUNT(empty);
+
+    assert_int_equal(walk_runs(&t, 0, got), 8);
+
+    assert_memory_equal(got, expected, sizeof got);
 }
 
 TEST(visible_is_causal_up_to_the_own_token)
@@ -329,9 +358,10 @@ int main(void)
         cmocka_unit_test(check_kept_measures_a_list_by_the_rows_of_its_head),
         cmocka_unit_test(modality_of_token_outside_spans_is_text),
         cmocka_unit_test(modality_of_token_skips_empty_spans),
-        cmocka_unit_test(modalities_of_rows_are_those_of_their_tokens),
-        cmocka_unit_test(modalities_follow_positions_of_the_head),
-        cmocka_unit_test(modalities_of_rows_not_in_use_are_left_alone),
+        cmocka_unit_test(runs_have_the_modalities_of_their_tokens),
+        cmocka_unit_test(runs_follow_positions_of_the_head),
+        cmocka_unit_test(runs_end_with_the_rows_in_use),
+        cmocka_unit_test(runs_get_over_empty_spans),
         cmocka_unit_test(visible_is_causal_up_to_the_own_token),
         cmocka_unit_test(visible_is_everything_in_use_when_full),
         cmocka_unit_test(visible_counts_positions_not_rows),
