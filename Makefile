@@ -1,7 +1,7 @@
 # Shortcuts around CMake.  Missing tools are installed where .ci/need may do that.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install-test coverage format format-check clean
+.PHONY: help demo test install-test bench-peers coverage format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch])
@@ -16,6 +16,7 @@ help:
 	@echo 'make demo          prune a synthetic and a real prompt, print what is lost'
 	@echo 'make test          build and run every test'
 	@echo 'make install-test  build programs against the installed library'
+	@echo 'make bench-peers   compare with torch, where that is or can be installed'
 	@echo 'make coverage      lines of src/ that the tests reach'
 	@echo 'make format        clang-format everything; format-check only looks'
 	@echo 'make clean         remove build/'
@@ -43,6 +44,15 @@ install-test:
 	@mkdir -p build
 	@.ci/need libc6-dev cmake g++ pkg-config
 	@tests/install/run.sh build/install-test
+
+bench-peers:
+	@mkdir -p build
+	@python=$$(tests/bench/peers_python.sh) || { echo 'no torch: skipped'; exit 0; }; \
+	    .ci/need libc6-dev cmake libcmocka-dev && \
+	    { { $(CMAKE) -S . -B build/peers -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF \
+	        -DCSP_BUILD_BENCH_PEERS=ON && \
+	    $(CMAKE) --build build/peers --target csp_peers -j $(JOBS); } $(QUIETLY); } && \
+	    "$$python" -B tests/bench/peers.py build/peers/tests/libcsp_peers.so
 
 coverage:
 	@mkdir -p build
