@@ -22,6 +22,7 @@
 #ifndef CSP_KERNELS_H
 #define CSP_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -91,9 +92,28 @@ typedef struct csp__kernels {
                         size_t n, const float *restrict weights,
                         float *restrict sums);
 
+    /* Whether no x is NaN or infinite. */
+    bool (*all_finite)(const float *x, size_t n);
+
+    /* The sum of x in blocks. */
+    double (*sum)(const float *x, size_t n);
+
+    /* keys[i] = csp__order_of(a[i] + b[i]), none of them NaN; b NULL: zeros. */
+    void (*order)(const float *a, const float *b, size_t n,
+                  uint32_t *restrict keys);
+
     /* How many keys are >= threshold. */
     size_t (*count_at_least)(const uint32_t *keys, size_t n,
                              uint32_t threshold);
+
+    /* The keys in [low, high], in order, to 'out', which has room for n and may
+       be 'keys'; returns how many. */
+    size_t (*narrow)(const uint32_t *keys, size_t n, uint32_t low,
+                     uint32_t high, uint32_t *out);
+
+    /* Bit i % 64 of bits[i / 64] = keys[i] >= threshold; 0 behind the last. */
+    void (*reach)(const uint32_t *keys, size_t n, uint32_t threshold,
+                  uint64_t *bits);
 
     /*
      * Cell i = cell rows[i], i ascending, cells of 'size' bytes at the given

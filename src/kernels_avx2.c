@@ -233,22 +233,64 @@ INLINE float highest(lanes v)
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
+/* NaN aside, as csp__order_of: the sign turns the other bits around. */
+INLINE __m256i order_of_eight(__m256 v)
+{
+    const __m256i bits =
+        _mm256_castps_si256(_mm256_add_ps(v, _mm256_setzero_ps()));
+    const __m256i turn = _mm256_or_si256(_mm256_srai_epi32(bits, 31),
+                                         _mm256_set1_epi32(INT32_MIN));
+    return _mm256_xor_si256(bits, turn);
+}
+
+INLINE void save_order(uint32_t *keys, lanes v)
+{
+    _mm256_storeu_si256((__m256i *)keys, order_of_eight(v.low));
+    _mm256_storeu_si256((__m256i *)(keys + 8), order_of_eight(v.high));
+}
+
+/* All bits where a key is at least 'least'. */
+INLINE __m256i reaches(const uint32_t *keys, __m256i least)
+{
+    const __m256i k = _mm256_loadu_si256((const __m256i *)keys);
+    return _mm256_cmpeq_epi32(_mm256_max_epu32(k, least), k);
+}
+
 KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
 {
     const __m256i least = _mm256_set1_epi32((int)threshold);
-    size_t count = 0;
+    __m256i counts = _mm256_setzero_si256();
+    uint32_t partial[8];
     size_t i = 0;
 
-    for (; i + 8 <= n; i += 8) {
-        const __m256i k = _mm256_loadu_si256((const __m256i *)(keys + i));
-        const __m256i reached =
-            _mm256_cmpeq_epi32(_mm256_max_epu32(k, least), k);
-        count += (size_t)__builtin_popcount(
-            (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(reached)));
-    }
+    for (; i + 8 <= n; i += 8) /* true is all bits: minus one */
+        counts = _mm256_sub_epi32(counts, reaches(keys + i, least));
+    _mm256_storeu_si256((__m256i *)partial, counts);
+    size_t count = 0;
+    for (size_t j = 0; j < 8; j++)
+        count += partial[j];
     for (; i < n; i++)
         count += keys[i] >= threshold;
     return count;
+}
+
+KERNEL void reach(const uint32_t *keys, size_t n, uint32_t threshold,
+                  uint64_t *bits)
+{
+    const __m256i least = _mm256_set1_epi32((int)threshold);
+
+    for (size_t begin = 0; begin < n; begin += 64) {
+        const size_t end = n - begin < 64 ? n : begin + 64;
+        uint64_t word = 0;
+        size_t i = begin;
+        for (; i + 8 <= end; i += 8) {
+            const __m256 hits = _mm256_castsi256_ps(reaches(keys + i, least));
+            word |= (uint64_t)(unsigned)_mm256_movemask_ps(hits) << (i - begin);
+        }
+        for (; i < end; i++)
+            word |= (uint64_t)(keys[i] >= threshold) << (i - begin);
+        bits[begin / 64] = word;
+    }
 }
 
 #include "kernels_lanes.h"

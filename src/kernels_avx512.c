@@ -184,22 +184,84 @@ INLINE float highest(lanes v)
     return _mm512_reduce_max_ps(v);
 }
 
+/* NaN aside, as csp__order_of: the sign turns the other bits around. */
+INLINE void save_order(uint32_t *keys, lanes v)
+{
+    const __m512i bits =
+        _mm512_castps_si512(_mm512_add_ps(v, _mm512_setzero_ps()));
+    const __m512i turn = _mm512_or_si512(_mm512_srai_epi32(bits, 31),
+                                         _mm512_set1_epi32(INT32_MIN));
+    _mm512_storeu_si512(keys, _mm512_xor_si512(bits, turn));
+}
+
 KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
 {
     const __m512i least = _mm512_set1_epi32((int)threshold);
+    const __m512i one = _mm512_set1_epi32(1);
+    __m512i counts[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    size_t i = 0;
+
+    for (; i + 32 <= n; i += 32) {
+        const __m512i a = _mm512_loadu_si512(keys + i);
+        const __m512i b = _mm512_loadu_si512(keys + i + 16);
+        counts[0] = _mm512_mask_add_epi32(
+            counts[0], _mm512_cmpge_epu32_mask(a, least), counts[0], one);
+        counts[1] = _mm512_mask_add_epi32(
+            counts[1], _mm512_cmpge_epu32_mask(b, least), counts[1], one);
+    }
+    for (; i < n; i += 16) {
+        const __mmask16 valid = n - i < 16 ? below(n - i) : (__mmask16)0xffff;
+        const __m512i k = _mm512_maskz_loadu_epi32(valid, keys + i);
+        counts[0] = _mm512_mask_add_epi32(
+            counts[0], _mm512_mask_cmpge_epu32_mask(valid, k, least), counts[0],
+            one);
+    }
+    /* Each of 16 counters stays below 2^32 / 16. */
+    return (uint32_t)_mm512_reduce_add_epi32(
+        _mm512_add_epi32(counts[0], counts[1]));
+}
+
+/* What is stored reaches no further than what has been read. */
+KERNEL size_t narrow(const uint32_t *keys, size_t n, uint32_t low,
+                     uint32_t high, uint32_t *out)
+{
+    const __m512i begin = _mm512_set1_epi32((int)low);
+    const __m512i size = _mm512_set1_epi32((int)(high - low));
     size_t count = 0;
     size_t i = 0;
 
     for (; i + 16 <= n; i += 16) {
         const __m512i k = _mm512_loadu_si512(keys + i);
-        count += (size_t)__builtin_popcount(_mm512_cmpge_epu32_mask(k, least));
+        const __mmask16 inside =
+            _mm512_cmple_epu32_mask(_mm512_sub_epi32(k, begin), size);
+        _mm512_storeu_si512(out + count,
+                            _mm512_maskz_compress_epi32(inside, k));
+        count += (size_t)__builtin_popcount(inside);
     }
-    if (i < n) {
-        const __m512i k = _mm512_maskz_loadu_epi32(below(n - i), keys + i);
-        count += (size_t)__builtin_popcount(
-            _mm512_mask_cmpge_epu32_mask(below(n - i), k, least));
+    for (; i < n; i++) {
+        const uint32_t key = keys[i];
+        out[count] = key;
+        count += key - low <= high - low;
     }
     return count;
+}
+
+KERNEL void reach(const uint32_t *keys, size_t n, uint32_t threshold,
+                  uint64_t *bits)
+{
+    const __m512i least = _mm512_set1_epi32((int)threshold);
+
+    for (size_t begin = 0; begin < n; begin += 64) {
+        uint64_t word = 0;
+        for (size_t i = begin; i < begin + 64 && i < n; i += 16) {
+            const __mmask16 valid =
+                n - i < 16 ? below(n - i) : (__mmask16)0xffff;
+            const __m512i k = _mm512_maskz_loadu_epi32(valid, keys + i);
+            word |= (uint64_t)_mm512_mask_cmpge_epu32_mask(valid, k, least)
+                    << (i - begin);
+        }
+        bits[begin / 64] = word;
+    }
 }
 
 #include "kernels_lanes.h"
@@ -207,6 +269,7 @@ KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
 void csp__kernels_avx512(csp__kernels *kernels)
 {
     overlay(kernels);
+    kernels->narrow = narrow;
 }
 
 #else

@@ -20,7 +20,8 @@
  *   fold(v)                                 halves of 8, 4, 2, 1 added up
  *   highest(v)                              the largest; no NaN among them
  *   save_part_f32(p, v, n)                  the first n < 16
- *   count_at_least(keys, n, threshold)      of kernels.h
+ *   save_order(keys, v)                     csp__order_of, not of NaN
+ *   count_at_least, reach                   of kernels.h
  */
 #include <math.h>
 #include <stdbool.h>
@@ -433,6 +434,52 @@ TYPED(bf16, 2, load_bf16, part_bf16, 1)
         entry##_f32, entry##_f16, entry##_bf16                                 \
     }
 
+KERNEL bool all_finite(const float *x, size_t n)
+{
+    lanes nan = splat(0.0f);
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) /* infinity times zero is NaN, too */
+        nan = note_nan(nan, mul(load_f32(x + i), splat(0.0f)));
+    if (i < n)
+        nan = note_nan(nan, mul(part_f32(x + i, n - i), splat(0.0f)));
+    return !any_nan(nan);
+}
+
+KERNEL double sum_row(const float *x, size_t n)
+{
+    double total = 0.0;
+
+    for (size_t i = 0; i < n;) {
+        const size_t end = block_end(i, n);
+        lanes sum = splat(0.0f);
+        for (const size_t whole = whole_end(i, end); i < whole; i += LANES)
+            sum = add(sum, load_f32(x + i));
+        if (i < end)
+            sum = add(sum, part_f32(x + i, end - i));
+        i = end;
+        total += (double)fold(sum);
+    }
+    return total;
+}
+
+KERNEL void order(const float *a, const float *b, size_t n,
+                  uint32_t *restrict keys)
+{
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        const lanes other = b != NULL ? load_f32(b + i) : splat(0.0f);
+        save_order(keys + i, add(load_f32(a + i), other));
+    }
+    if (i < n) {
+        uint32_t last[LANES];
+        const lanes other = b != NULL ? part_f32(b + i, n - i) : splat(0.0f);
+        save_order(last, add(part_f32(a + i, n - i), other));
+        memcpy(keys + i, last, (n - i) * sizeof *keys);
+    }
+}
+
 /* Overlay everything above on a table. */
 static void overlay(csp__kernels *kernels)
 {
@@ -446,7 +493,12 @@ static void overlay(csp__kernels *kernels)
         .add_squares = add_squares,
         .product = product,
         .column_sums = kernels->column_sums,
+        .all_finite = all_finite,
+        .sum = sum_row,
+        .order = order,
         .count_at_least = count_at_least,
+        .narrow = kernels->narrow,
+        .reach = reach,
         .gather = kernels->gather,
     };
     *kernels = tier;

@@ -243,6 +243,18 @@ INLINE float highest(lanes v)
         vmaxq_f32(vmaxq_f32(v.q[0], v.q[1]), vmaxq_f32(v.q[2], v.q[3])));
 }
 
+/* NaN aside, as csp__order_of: the sign turns the other bits around. */
+INLINE void save_order(uint32_t *keys, lanes v)
+{
+    for (int i = 0; i < 4; i++) {
+        const int32x4_t bits =
+            vreinterpretq_s32_f32(vaddq_f32(v.q[i], vdupq_n_f32(0.0f)));
+        const int32x4_t turn =
+            vorrq_s32(vshrq_n_s32(bits, 31), vdupq_n_s32(INT32_MIN));
+        vst1q_u32(keys + 4 * i, vreinterpretq_u32_s32(veorq_s32(bits, turn)));
+    }
+}
+
 KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
 {
     const uint32x4_t least = vdupq_n_u32(threshold);
@@ -255,6 +267,28 @@ KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
     for (; i < n; i++)
         count += keys[i] >= threshold;
     return count;
+}
+
+/* A lane that reaches leaves its own bit, and the bits add up. */
+KERNEL void reach(const uint32_t *keys, size_t n, uint32_t threshold,
+                  uint64_t *bits)
+{
+    static const uint32_t own[4] = {1, 2, 4, 8};
+    const uint32x4_t least = vdupq_n_u32(threshold);
+    const uint32x4_t bit = vld1q_u32(own);
+
+    for (size_t begin = 0; begin < n; begin += 64) {
+        const size_t end = n - begin < 64 ? n : begin + 64;
+        uint64_t word = 0;
+        size_t i = begin;
+        for (; i + 4 <= end; i += 4) {
+            const uint32x4_t hits = vcgeq_u32(vld1q_u32(keys + i), least);
+            word |= (uint64_t)vaddvq_u32(vandq_u32(hits, bit)) << (i - begin);
+        }
+        for (; i < end; i++)
+            word |= (uint64_t)(keys[i] >= threshold) << (i - begin);
+        bits[begin / 64] = word;
+    }
 }
 
 #include "kernels_lanes.h"

@@ -252,6 +252,35 @@ static void product(const float *restrict q, size_t n_rows,
                 scale * dot(q + r * dim, k + j * k_stride, dim);
 }
 
+static bool all_finite(const float *x, size_t n)
+{
+    bool finite = true;
+
+    for (size_t i = 0; i < n; i++)
+        finite &= csp__is_finite(x[i]);
+    return finite;
+}
+
+static double sum(const float *x, size_t n)
+{
+    double total = 0.0;
+
+    for (size_t i = 0; i < n;) {
+        float lanes[LANES] = {0.0f};
+        for (const size_t end = block_end(i, n); i < end; i++)
+            lanes[i % LANES] += x[i];
+        total += (double)csp__fold(lanes);
+    }
+    return total;
+}
+
+static void order(const float *a, const float *b, size_t n,
+                  uint32_t *restrict keys)
+{
+    for (size_t i = 0; i < n; i++)
+        keys[i] = csp__order_of(a[i] + (b != NULL ? b[i] : 0.0f));
+}
+
 static size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
 {
     size_t count = 0;
@@ -259,6 +288,32 @@ static size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
     for (size_t i = 0; i < n; i++)
         count += keys[i] >= threshold;
     return count;
+}
+
+/* No branch: whether a key is in the range is anyone's guess. */
+static size_t narrow(const uint32_t *keys, size_t n, uint32_t low,
+                     uint32_t high, uint32_t *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t key = keys[i];
+        out[count] = key;
+        count += key - low <= high - low;
+    }
+    return count;
+}
+
+static void reach(const uint32_t *keys, size_t n, uint32_t threshold,
+                  uint64_t *bits)
+{
+    for (size_t begin = 0; begin < n; begin += 64) {
+        const size_t end = n - begin < 64 ? n : begin + 64;
+        uint64_t word = 0;
+        for (size_t i = begin; i < end; i++)
+            word |= (uint64_t)(keys[i] >= threshold) << (i - begin);
+        bits[begin / 64] = word;
+    }
 }
 
 /* Cells that lie back to back move as runs; a run in place may overlap
@@ -315,7 +370,12 @@ void csp__kernels_scalar(csp__kernels *kernels)
         .store = {store_f32, store_f16, store_bf16},
         .add_squares = add_squares,
         .product = product,
+        .all_finite = all_finite,
+        .sum = sum,
+        .order = order,
         .count_at_least = count_at_least,
+        .narrow = narrow,
+        .reach = reach,
         .gather = gather,
     };
 }

@@ -151,21 +151,20 @@ void csp__rank(csp__ranking *ranking, const csp_importance *importance,
     }
 }
 
-double csp__auto_share(csp__ranking *ranking, const csp_importance *importance,
+double csp__auto_share(const csp__kernels *kernels, csp__ranking *ranking,
+                       const csp_importance *importance,
                        const csp_tokens *tokens, const csp_config *config)
 {
+    const csp__units *units = &ranking->units;
     double shares = 0.0;
     uint32_t n_shares = 0;
 
     for (uint32_t g = 0; g < tokens->n_kv_heads; g++) {
-        double intra = 0.0;
-        double inter = 0.0;
         csp__units_of(csp__count(tokens, g), config, &ranking->units);
         csp__rank(ranking, importance, g, g + 1, config);
-        for (uint32_t u = ranking->units.first; u < ranking->units.last; u++) {
-            intra += (double)ranking->intra[u];
-            inter += (double)ranking->inter[u];
-        }
+        const size_t n = units->last - units->first;
+        double intra = kernels->sum(ranking->intra + units->first, n);
+        double inter = kernels->sum(ranking->inter + units->first, n);
         if (intra + inter > 0.0) {
             double share = inter / (intra + inter);
             shares += share > 0.0 ? (share < 1.0 ? share : 1.0) : 0.0;

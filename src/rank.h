@@ -5,6 +5,7 @@
 #define CSP_RANK_H
 
 #include "csp.h"
+#include "kernels.h"
 #include "workspace.h"
 
 /* Units of one list: single rows, or blocks of config->block rows, the last
@@ -44,7 +45,8 @@ void csp__rank(csp__ranking *ranking, const csp_importance *importance,
  * Share of inter in the candidates' scores, averaged over the heads that have
  * any; 0 if none has.  Uses 'ranking' as scratch.
  */
-double csp__auto_share(csp__ranking *ranking, const csp_importance *importance,
+double csp__auto_share(const csp__kernels *kernels, csp__ranking *ranking,
+                       const csp_importance *importance,
                        const csp_tokens *tokens, const csp_config *config);
 
 #endif

@@ -3,10 +3,12 @@
  *
  * A list's k best are found by their threshold: scores become unsigned keys of
  * the same order, and the k-th largest key is built bit by bit, counting how
- * many keys reach each trial.  No sorting, no data-dependent branches, and
- * ties fall to the lowest rows by themselves when the keys are walked in
- * order.
+ * many keys reach each trial.  Once half of the keys are out of the question,
+ * the others are moved together, so that all bits cost little more than the
+ * first few.  No sorting, no branches that depend on a single key, and ties
+ * fall to the lowest rows.
  */
+#include "bits.h"
 #include "config.h"
 #include "kernels.h"
 #include "numeric.h"
@@ -16,49 +18,96 @@
 
 #include <string.h>
 
-/* Why a unit is kept. */
-enum { PROTECTED = 1, IN_INTRA = 2, IN_INTER = 4, FILLED = 8 };
+/* The least key of a candidate, and of one with a score above zero. */
+#define ANY UINT32_C(1)
+#define POSITIVE UINT32_C(0x80000001)
 
 typedef struct scratch {
     csp__ranking ranking;
-    uint32_t *keys; /* [n_keys] of candidates */
-    uint8_t *marks; /* [n_keys] of units */
+    uint32_t *keys;   /* [n_keys] of candidates */
+    uint32_t *active; /* [n_keys] those that a threshold may still be */
+    uint64_t *intra;  /* [words] candidates listed by intra */
+    uint64_t *inter;  /* [words] by inter */
+    uint64_t *filled; /* [words] by what the budget leaves */
+    uint64_t *kept;   /* [words] candidates kept */
 } scratch;
 
 static void carve(scratch *s, const csp_tokens *tokens, csp__arena *arena)
 {
+    const size_t words = csp__words(tokens->n_keys);
+
     csp__ranking_carve(&s->ranking, tokens->n_keys, arena);
     s->keys = csp__arena_take(arena, 1, tokens->n_keys, sizeof(uint32_t));
-    s->marks = csp__arena_take(arena, 1, tokens->n_keys, 1);
+    s->active = csp__arena_take(arena, 1, tokens->n_keys, sizeof(uint32_t));
+    s->intra = csp__arena_take(arena, 1, words, sizeof(uint64_t));
+    s->inter = csp__arena_take(arena, 1, words, sizeof(uint64_t));
+    s->filled = csp__arena_take(arena, 1, words, sizeof(uint64_t));
+    s->kept = csp__arena_take(arena, 1, words, sizeof(uint64_t));
 }
 
-/* Put 'mark' on the k largest keys; 0 is no candidate.  Lowest index first on
-   ties. */
-static void mark_best(const csp__kernels *k, const uint32_t *keys, size_t n,
-                      uint64_t n_best, uint8_t mark, uint8_t *marks)
+/*
+ * The n_best-th largest key, or 'least' if no more than n_best reach it;
+ * n_best > 0.  'reached' receives how many keys are at least that.
+ *
+ * Keys at or above 'low' and below low + 2 * bit may still be it.
+ */
+static uint32_t threshold_of(const csp__kernels *k, const scratch *s, size_t n,
+                             uint32_t least, uint64_t n_best, size_t *reached)
 {
-    uint32_t threshold = 0;
-    size_t ties = 0;
+    const uint32_t *keys = s->keys;
+    uint32_t low = 0;
+    size_t at_least_low = n;
+    size_t above = 0;   /* keys beyond what may still be it, */
+    size_t removed = 0; /* and those of them no longer among 'keys' */
 
-    if (n_best == 0)
-        return;
-    if (k->count_at_least(keys, n, 1) > n_best) {
-        for (uint32_t bit = 0x80000000u; bit != 0; bit >>= 1)
-            if (k->count_at_least(keys, n, threshold | bit) >= n_best)
-                threshold |= bit;
-        size_t above = threshold < UINT32_MAX
-                           ? k->count_at_least(keys, n, threshold + 1)
-                           : 0;
-        ties = (size_t)n_best - above;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (keys[i] > threshold)
-            marks[i] |= mark;
-        else if (keys[i] == threshold && ties > 0) {
-            marks[i] |= mark;
-            ties--;
+    *reached = k->count_at_least(keys, n, least);
+    if (*reached <= n_best)
+        return least;
+    for (uint32_t bit = 0x80000000u; bit != 0 && at_least_low > n_best;
+         bit >>= 1) {
+        const size_t count = removed + k->count_at_least(keys, n, low | bit);
+        if (count >= n_best) {
+            low |= bit;
+            at_least_low = count;
+        } else {
+            above = count;
+        }
+        if (at_least_low - above <= n / 2) {
+            n = k->narrow(keys, n, low, low + (bit - 1), s->active);
+            keys = s->active;
+            removed = above;
         }
     }
+    *reached = at_least_low;
+    return low;
+}
+
+/* Take the last 'surplus' of the candidates with this key out of a set. */
+static void drop_last(const uint32_t *keys, size_t n, uint32_t key,
+                      size_t surplus, uint64_t *set)
+{
+    for (size_t i = n; i > 0 && surplus > 0; i--)
+        if (keys[i - 1] == key) {
+            set[(i - 1) / 64] &= ~(UINT64_C(1) << (i - 1) % 64);
+            surplus--;
+        }
+}
+
+/* The set of the n_best largest keys that are at least 'least'.  Lowest index
+   first on ties. */
+static void choose_best(const csp__kernels *k, const scratch *s, size_t n,
+                        uint32_t least, uint64_t n_best, uint64_t *set)
+{
+    size_t reached;
+
+    if (n_best == 0) {
+        memset(set, 0, csp__words(n) * sizeof *set);
+        return;
+    }
+    const uint32_t threshold = threshold_of(k, s, n, least, n_best, &reached);
+    k->reach(s->keys, n, threshold, set);
+    if (reached > n_best)
+        drop_last(s->keys, n, threshold, reached - (size_t)n_best, set);
 }
 
 /* Lists in units: with CSP_EXACT no longer than what the budget leaves beside
@@ -85,62 +134,106 @@ static void list_sizes(const csp__units *units, const csp_config *config,
     *n_inter = inter;
 }
 
-/* Keys of the candidates' scores; with 'positive', only of those above zero. */
-static void make_keys(const float *scores, size_t n, bool positive,
-                      uint32_t *keys)
-{
-    for (size_t i = 0; i < n; i++)
-        keys[i] =
-            positive && !(scores[i] > 0.0f) ? 0 : csp__order_of(scores[i]);
-}
-
 /* Fill up to the budget by intra + inter, zeros allowed. */
-static void fill_up(const csp__kernels *k, scratch *s)
+static void fill_up(const csp__kernels *k, const scratch *s)
 {
     const csp__units *units = &s->ranking.units;
-    const float *intra = s->ranking.intra + units->first;
-    const float *inter = s->ranking.inter + units->first;
-    uint8_t *marks = s->marks + units->first;
     const size_t n = units->last - units->first;
-    size_t taken = units->n - n;
+    const size_t taken = units->n - n + csp__count_bits(s->kept, csp__words(n));
 
-    for (size_t i = 0; i < n; i++) {
-        taken += marks[i] != 0;
-        s->keys[i] = marks[i] != 0 ? 0 : csp__order_of(intra[i] + inter[i]);
-    }
-    mark_best(k, s->keys, n, units->budget - taken, FILLED, marks);
+    k->order(s->ranking.intra + units->first, s->ranking.inter + units->first,
+             n, s->keys);
+    for (size_t i = 0; i < csp__words(n); i++)
+        for (uint64_t word = s->kept[i]; word != 0; word &= word - 1)
+            s->keys[i * 64 + csp__lowest(word)] = 0;
+    choose_best(k, s, n, ANY, units->budget - taken, s->filled);
+    for (size_t i = 0; i < csp__words(n); i++)
+        s->kept[i] |= s->filled[i];
 }
 
-static bool is_kept(uint8_t marks, csp_selection selection)
-{
-    if (selection == CSP_INTERSECTION && (marks & PROTECTED) == 0)
-        return (marks & IN_INTRA) != 0 && (marks & IN_INTER) != 0;
-    return marks != 0;
-}
-
-/* Mark every unit of a list; scores are in the ranking. */
-static void mark_units(const csp__kernels *k, const csp_config *config,
-                       double share, scratch *s)
+/* The sets of a list; scores are in the ranking. */
+static void choose(const csp__kernels *k, const csp_config *config,
+                   double share, const scratch *s)
 {
     const csp__units *units = &s->ranking.units;
     const bool exact = config->selection == CSP_EXACT;
+    const uint32_t least = exact ? POSITIVE : ANY;
     const size_t n = units->last - units->first;
-    uint8_t *marks = s->marks + units->first;
+    const size_t words = csp__words(n);
     uint64_t n_intra, n_inter;
 
-    memset(s->marks, PROTECTED, units->n);
-    memset(marks, 0, n);
     if (units->keep_all) {
-        memset(marks, FILLED, n);
+        memset(s->intra, 0, words * sizeof *s->intra);
+        memset(s->inter, 0, words * sizeof *s->inter);
+        memset(s->kept, 0xff, words * sizeof *s->kept);
         return;
     }
     list_sizes(units, config, share, &n_intra, &n_inter);
-    make_keys(s->ranking.intra + units->first, n, exact, s->keys);
-    mark_best(k, s->keys, n, n_intra, IN_INTRA, marks);
-    make_keys(s->ranking.inter + units->first, n, exact, s->keys);
-    mark_best(k, s->keys, n, n_inter, IN_INTER, marks);
+    k->order(s->ranking.intra + units->first, NULL, n, s->keys);
+    choose_best(k, s, n, least, n_intra, s->intra);
+    k->order(s->ranking.inter + units->first, NULL, n, s->keys);
+    choose_best(k, s, n, least, n_inter, s->inter);
+    for (size_t i = 0; i < words; i++)
+        s->kept[i] = config->selection == CSP_INTERSECTION
+                         ? s->intra[i] & s->inter[i]
+                         : s->intra[i] | s->inter[i];
     if (exact)
         fill_up(k, s);
+}
+
+/* Rows of units [begin, end). */
+static uint32_t add_units(const csp__units *units, const csp_config *config,
+                          uint32_t begin, uint32_t end, uint32_t *rows)
+{
+    if (begin == end)
+        return 0;
+    const uint32_t first = begin * config->block;
+    const uint32_t n =
+        end == units->n ? units->n_rows - first : (end - begin) * config->block;
+
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = first + i;
+    return n;
+}
+
+/* Rows of the candidates kept. */
+static uint32_t add_kept(const csp__units *units, const csp_config *config,
+                         const uint64_t *set, uint32_t *rows)
+{
+    const uint32_t n_units = units->last - units->first;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < n_units; i += 64) {
+        uint64_t word = set[i / 64];
+        if (n_units - i < 64) /* nothing behind the last candidate */
+            word &= (UINT64_C(1) << (n_units - i)) - 1;
+        for (; word != 0; word &= word - 1) {
+            const uint32_t u = units->first + i + (uint32_t)csp__lowest(word);
+            if (config->block == 1)
+                rows[n++] = u;
+            else
+                n += add_units(units, config, u, u + 1, rows + n);
+        }
+    }
+    return n;
+}
+
+/* Rows that stand in both lists. */
+static uint32_t count_both(const scratch *s, const csp_config *config)
+{
+    const csp__units *units = &s->ranking.units;
+    const size_t n = units->last - units->first;
+    size_t n_units = 0;
+
+    for (size_t i = 0; i < csp__words(n); i++)
+        n_units += csp__count_word(s->intra[i] & s->inter[i]);
+    uint32_t rows = (uint32_t)n_units * config->block;
+    if (n > 0 && units->last == units->n) { /* the last may be short */
+        const size_t last = n - 1;
+        if ((s->intra[last / 64] & s->inter[last / 64]) >> last % 64 & 1)
+            rows -= units->n * config->block - units->n_rows;
+    }
+    return rows;
 }
 
 static void write_list(const scratch *s, const csp_config *config,
@@ -148,37 +241,21 @@ static void write_list(const scratch *s, const csp_config *config,
 {
     const csp__units *units = &s->ranking.units;
     uint32_t *rows = kept->rows;
-    uint32_t n_kept = 0;
-    uint32_t n_both = 0;
-    uint32_t row = 0;
+    uint32_t n = 0;
 
-    if (rows != NULL)
+    if (rows != NULL) {
         rows += (size_t)list * kept->capacity;
-    for (uint32_t u = 0; u < units->n; u++) {
-        uint32_t left = units->n_rows - row;
-        uint32_t end = row + (left < config->block ? left : config->block);
-        if ((s->marks[u] & IN_INTRA) != 0 && (s->marks[u] & IN_INTER) != 0)
-            n_both += end - row;
-        if (is_kept(s->marks[u], config->selection))
-            for (uint32_t i = row; i < end; i++)
-                rows[n_kept++] = i;
-        row = end;
+        n = add_units(units, config, 0, units->first, rows);
+        n += add_kept(units, config, s->kept, rows + n);
+        n += add_units(units, config, units->last, units->n, rows + n);
     }
-    kept->counts[list] = n_kept;
+    kept->counts[list] = n;
     if (kept->n_both != NULL)
-        kept->n_both[list] = n_both;
+        kept->n_both[list] = count_both(s, config);
 }
 
-static bool all_finite(const float *x, size_t n)
-{
-    bool finite = true;
-
-    for (size_t i = 0; i < n; i++)
-        finite &= csp__is_finite(x[i]);
-    return finite;
-}
-
-static csp_status check_importance(const csp_importance *importance,
+static csp_status check_importance(const csp__kernels *k,
+                                   const csp_importance *importance,
                                    const csp_tokens *tokens,
                                    const csp_config *config)
 {
@@ -196,13 +273,13 @@ static csp_status check_importance(const csp_importance *importance,
     for (uint32_t g = 0; g < tokens->n_kv_heads; g++) {
         size_t at = (size_t)g * importance->capacity;
         size_t n = csp__count(tokens, g);
-        if (!all_finite(importance->intra + at, n) ||
-            !all_finite(importance->inter + at, n) ||
+        if (!k->all_finite(importance->intra + at, n) ||
+            !k->all_finite(importance->inter + at, n) ||
             (config->weigh_values &&
-             !all_finite(importance->value_norm + at, n)) ||
+             !k->all_finite(importance->value_norm + at, n)) ||
             (config->weigh_rows &&
-             (!all_finite(importance->intra_rows + at, n) ||
-              !all_finite(importance->inter_rows + at, n))))
+             (!k->all_finite(importance->intra_rows + at, n) ||
+              !k->all_finite(importance->inter_rows + at, n))))
             return CSP_E_NOT_FINITE;
     }
     return CSP_OK;
@@ -280,21 +357,23 @@ csp_status csp_select(const csp_importance *importance,
     status = csp__check_workspace(workspace, workspace_size, needed);
     if (status != CSP_OK)
         return status;
-    if ((status = check_importance(importance, tokens, config)) != CSP_OK)
+    csp__kernels_choose(&config->compute, &kernels);
+    if ((status = check_importance(&kernels, importance, tokens, config)) !=
+        CSP_OK)
         return status;
 
     csp__arena arena = csp__arena_over(workspace);
     carve(&s, tokens, &arena);
-    csp__kernels_choose(&config->compute, &kernels);
     if (config->auto_share)
-        share = csp__auto_share(&s.ranking, importance, tokens, config);
+        share =
+            csp__auto_share(&kernels, &s.ranking, importance, tokens, config);
     for (uint32_t list = 0; list < kept->n_lists; list++) {
         uint32_t end =
             config->scope == CSP_PER_HEAD ? list + 1 : tokens->n_kv_heads;
         csp__units_of(csp__count(tokens, list), config, &s.ranking.units);
         if (!s.ranking.units.keep_all)
             csp__rank(&s.ranking, importance, list, end, config);
-        mark_units(&kernels, config, share, &s);
+        choose(&kernels, config, share, &s);
         write_list(&s, config, list, kept);
     }
     return CSP_OK;

@@ -146,23 +146,6 @@ TEST(product_is_a_scaled_dot_in_lanes)
     unguard(&k_view);
 }
 
-TEST(count_at_least_counts_unsigned)
-{
-    const csp__kernels k = kernels_of(CSP_TIER_AUTO);
-    uint32_t keys[67];
-    for (size_t i = 0; i < 67; i++)
-        keys[i] = (uint32_t)i * 0x04000000u;
-
-    for (size_t n = 0; n <= 67; n++)
-        for (size_t t = 0; t < 64; t++) {
-            size_t expected = 0;
-            for (size_t i = 0; i < n; i++)
-                expected += keys[i] >= keys[t];
-            assert_int_equal(k.count_at_least(keys, n, keys[t]), expected);
-        }
-    assert_int_equal(k.count_at_least(keys, 67, 0), 67);
-}
-
 TEST(gather_moves_cells_of_every_size_and_stride)
 {
     const csp__kernels k = kernels_of(CSP_TIER_AUTO);
@@ -198,7 +181,6 @@ int main(void)
         cmocka_unit_test(store_rounds_at_any_stride_and_leaves_gaps),
         cmocka_unit_test(add_squares_continues_in_lanes),
         cmocka_unit_test(product_is_a_scaled_dot_in_lanes),
-        cmocka_unit_test(count_at_least_counts_unsigned),
         cmocka_unit_test(gather_moves_cells_of_every_size_and_stride),
     };
 

@@ -264,7 +264,9 @@ static double share_of(const float *a, const float *b, uint32_t n_heads)
     config.sinks = config.recent = 1;
     csp__ranking_carve(&ranking, 4, &arena);
 
-    return csp__auto_share(&ranking, &importance, &tokens, &config);
+    csp__kernels kernels;
+    csp__kernels_scalar(&kernels);
+    return csp__auto_share(&kernels, &ranking, &importance, &tokens, &config);
 }
 
 TEST(auto_share_is_the_mean_over_heads_of_candidates)

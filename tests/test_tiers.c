@@ -200,25 +200,6 @@ TEST(tiers_multiply_alike)
     for_all(compare_products);
 }
 
-static void compare_counts(const csp__kernels *scalar, const csp__kernels *tier,
-                           csp_dtype dtype, size_t n, random_source *random)
-{
-    uint32_t keys[MAX_N];
-    (void)dtype;
-    for (size_t i = 0; i < n; i++)
-        keys[i] = (uint32_t)random_bits(random);
-
-    for (size_t i = 0; i < n && i < 9; i++)
-        assert_int_equal(scalar->count_at_least(keys, n, keys[i]),
-                         tier->count_at_least(keys, n, keys[i]));
-    assert_int_equal(tier->count_at_least(keys, n, 0), n);
-}
-
-TEST(tiers_count_alike)
-{
-    for_all(compare_counts);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,7 +208,6 @@ int main(void)
         cmocka_unit_test(tiers_convert_alike),
         cmocka_unit_test(tiers_find_nan_anywhere),
         cmocka_unit_test(tiers_multiply_alike),
-        cmocka_unit_test(tiers_count_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
