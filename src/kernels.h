@@ -126,6 +126,7 @@ typedef struct csp__kernels {
 } csp__kernels;
 
 void csp__kernels_scalar(csp__kernels *kernels);
+void csp__kernels_scalar_rows(csp__kernels *kernels); /* called by that */
 void csp__kernels_avx2(csp__kernels *kernels);
 void csp__kernels_avx512(csp__kernels *kernels);
 void csp__kernels_neon(csp__kernels *kernels);

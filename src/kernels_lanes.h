@@ -148,7 +148,8 @@ INLINE void fetch_ahead(const unsigned char *at, size_t size)
 INLINE group load_group(reader in, const unsigned char *at, exponent by)
 {
     group x;
-    EACH(v) x.v[v] = clamped(in.load(at + v * LANES * in.size), by);
+    EACH (v)
+        x.v[v] = clamped(in.load(at + v * LANES * in.size), by);
     return x;
 }
 
@@ -169,10 +170,14 @@ INLINE void weigh(weighing w, const float *e, float *sums)
 INLINE lanes finish_group(group f, group scale, weighing w, lanes sum, float *e,
                           float *sums)
 {
-    EACH(v) weigh(w, e + v * LANES, sums + v * LANES);
-    EACH(v) f.v[v] = expanded(f.v[v], scale.v[v]);
-    EACH(v) save_f32(e + v * LANES, f.v[v]);
-    EACH(v) sum = add(sum, f.v[v]);
+    EACH (v)
+        weigh(w, e + v * LANES, sums + v * LANES);
+    EACH (v)
+        f.v[v] = expanded(f.v[v], scale.v[v]);
+    EACH (v)
+        save_f32(e + v * LANES, f.v[v]);
+    EACH (v)
+        sum = add(sum, f.v[v]);
     return sum;
 }
 
@@ -189,12 +194,14 @@ INLINE lanes exp_groups(reader in, const unsigned char *at, size_t begin,
 
     for (; i + GROUP < end; i += GROUP) {
         fetch_ahead(at + i * in.size, GROUP * in.size);
-        EACH(v) f.v[v] = reduced(x.v[v], by, &scale.v[v]);
+        EACH (v)
+            f.v[v] = reduced(x.v[v], by, &scale.v[v]);
         x = load_group(in, at + (i + GROUP) * in.size, by);
         sum = finish_group(f, scale, w, sum, e + i, sums + i);
     }
     fetch_ahead(at + i * in.size, GROUP * in.size);
-    EACH(v) f.v[v] = reduced(x.v[v], by, &scale.v[v]);
+    EACH (v)
+        f.v[v] = reduced(x.v[v], by, &scale.v[v]);
     return finish_group(f, scale, w, sum, e + i, sums + i);
 }
 

@@ -58,25 +58,75 @@ static inline exponent exponent_of(int shift)
         .low = LOW(shift), .high = HIGH(shift), .round = ROUND(shift)};
 }
 
+/* Sixteen elements in steps, so that a compiler can do several at once. */
+#define EACH(i) for (int i = 0; i < LANES; i++)
+
 /*
- * exp(x) * 2^-shift.  x 8 log2(e) = k + f with k an integer and f in two fused
- * steps, so f is good to 2^-25 for every logit a shift can fit; powers of two
- * are exact, so the result does not depend on the shift as long as it is a
- * normal number.  The comparisons let NaN through.
+ * e[i] = exp(x[i]) * 2^-shift, one by one: x 8 log2(e) = k + f with k an
+ * integer and f in two fused steps, so f is good to 2^-25 for every logit a
+ * shift can fit; powers of two are exact, so the result does not depend on the
+ * shift as long as it is a normal number.  The comparisons let NaN through.
  */
-static inline float exp2_scaled(float x, exponent by)
+static void exp2_plainly(const float *x, exponent by, float *e)
 {
     static const uint32_t powers[8] = {POWERS};
 
-    x = by.low > x ? by.low : x;
-    x = by.high < x ? by.high : x;
-    float rounded = csp__fma(x, EIGHTHS_HI, by.round);
-    float k = rounded - by.round;
-    float f = csp__fma(x, EIGHTHS_LO, csp__fma(x, EIGHTHS_HI, -k));
-    uint32_t bits = csp__float_bits(rounded);
-    float power = csp__float_of(powers[bits & 7u] + (bits << 20));
-    float q = csp__fma(csp__fma(C3, f, C2), f, C1);
-    return csp__fma(power * f, q, power);
+    EACH (i) {
+        float y = by.low > x[i] ? by.low : x[i];
+        y = by.high < y ? by.high : y;
+        const float rounded = fmaf(y, EIGHTHS_HI, by.round);
+        const float k = rounded - by.round;
+        const float f = fmaf(y, EIGHTHS_LO, fmaf(y, EIGHTHS_HI, -k));
+        const uint32_t bits = csp__float_bits(rounded);
+        const float power = csp__float_of(powers[bits & 7u] + (bits << 20));
+        const float q = fmaf(fmaf(C3, f, C2), f, C1);
+        e[i] = fmaf(power * f, q, power);
+    }
+}
+
+/*
+ * The same, fast where fmaf is slow.  x EIGHTHS_HI - k is exact in double, and
+ * an f too small to be normal does not change the result.
+ */
+static void exp2_scaled(const float *x, exponent by, float *e)
+{
+    static const uint32_t powers[8] = {POWERS};
+    float y[LANES], k[LANES], f[LANES], power[LANES], q[LANES];
+    uint32_t bits[LANES];
+    uint32_t doubt = 0;
+
+    EACH (i)
+        y[i] = by.low > x[i] ? by.low : x[i];
+    EACH (i)
+        y[i] = by.high < y[i] ? by.high : y[i];
+    EACH (i)
+        k[i] = csp__fma_or_doubt((double)y[i], (double)EIGHTHS_HI,
+                                 (double)by.round, &doubt);
+    EACH (i)
+        bits[i] = csp__float_bits(k[i]);
+    EACH (i)
+        power[i] = csp__float_of(powers[bits[i] & 7u] + (bits[i] << 20));
+    EACH (i)
+        k[i] -= by.round;
+    EACH (i)
+        f[i] = (float)((double)y[i] * (double)EIGHTHS_HI - (double)k[i]);
+    EACH (i)
+        f[i] = csp__fma_or_doubt((double)y[i], (double)EIGHTHS_LO, (double)f[i],
+                                 &doubt);
+    EACH (i)
+        q[i] = csp__fma_or_doubt((double)C3, (double)f[i], (double)C2, &doubt);
+    EACH (i)
+        q[i] =
+            csp__fma_or_doubt((double)q[i], (double)f[i], (double)C1, &doubt);
+    EACH (i)
+        f[i] *= power[i];
+    EACH (i)
+        e[i] = csp__fma_or_doubt((double)f[i], (double)q[i], (double)power[i],
+                                 &doubt);
+    EACH (i)
+        doubt |= (power[i] < 0x1p-125f) & (power[i] > 0.0f);
+    if (doubt != 0)
+        exp2_plainly(x, by, e);
 }
 
 static inline float row_max(load_one load, size_t size, const void *x, size_t n)
@@ -99,38 +149,74 @@ static inline size_t block_end(size_t begin, size_t n)
     return n - begin < CSP__BLOCK ? n : begin + CSP__BLOCK;
 }
 
-static inline double exp_row(load_one load, size_t size, const void *x,
-                             size_t n, int shift, float *e)
+/* y[0..n) = elements, n <= 16; what is behind becomes 0. */
+static inline void load_some(load_one load, size_t size, const unsigned char *x,
+                             size_t n, float *y)
 {
-    const unsigned char *at = x;
-    const exponent by = exponent_of(shift);
-    double sum = 0.0;
-
-    for (size_t i = 0; i < n;) {
-        float lanes[LANES] = {0.0f};
-        for (const size_t end = block_end(i, n); i < end; i++) {
-            e[i] = exp2_scaled(load(at + i * size), by);
-            lanes[i % LANES] += e[i];
-        }
-        sum += (double)csp__fold(lanes);
+    if (n == LANES) {
+        EACH (i)
+            y[i] = load(x + (size_t)i * size);
+        return;
     }
-    return sum;
+    memset(y, 0, LANES * sizeof *y);
+    for (size_t i = 0; i < n; i++)
+        y[i] = load(x + i * size);
 }
 
-static inline double weigh_row(load_one load, size_t size, const void *x,
-                               size_t n, int shift, float weight,
-                               float *restrict e, float *restrict sums)
+/* sums[i] = fma(weight, x[i], sums[i]), n <= 16 of them. */
+static inline void weigh_some(const float *weights, const float *x, size_t n,
+                              float *sums)
+{
+    float y[LANES] = {0.0f};
+    float partial[LANES] = {0.0f};
+
+    if (n == LANES) {
+        csp__fma16(x, weights, sums);
+        return;
+    }
+    memcpy(y, x, n * sizeof *x);
+    memcpy(partial, sums, n * sizeof *sums);
+    csp__fma16(y, weights, partial);
+    memcpy(sums, partial, n * sizeof *sums);
+}
+
+static inline void add_some(const float *x, size_t n, float *lanes)
+{
+    if (n == LANES)
+        EACH (i)
+            lanes[i] += x[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            lanes[i] += x[i];
+}
+
+static inline size_t some(size_t n)
+{
+    return n < LANES ? n : LANES;
+}
+
+/* exp_row, and where 'sums' is not NULL weigh_row. */
+static inline double exp_blocks(load_one load, size_t size, const void *x,
+                                size_t n, int shift, float weight, float *e,
+                                float *sums)
 {
     const unsigned char *at = x;
     const exponent by = exponent_of(shift);
+    float weights[LANES], y[LANES], exps[LANES];
     double sum = 0.0;
 
+    EACH (j)
+        weights[j] = weight;
     for (size_t i = 0; i < n;) {
         float lanes[LANES] = {0.0f};
-        for (const size_t end = block_end(i, n); i < end; i++) {
-            sums[i] = csp__fma(weight, e[i], sums[i]);
-            e[i] = exp2_scaled(load(at + i * size), by);
-            lanes[i % LANES] += e[i];
+        for (const size_t end = block_end(i, n); i < end; i += some(end - i)) {
+            const size_t count = some(end - i);
+            if (sums != NULL)
+                weigh_some(weights, e + i, count, sums + i);
+            load_some(load, size, at + i * size, count, y);
+            exp2_scaled(y, by, exps);
+            memcpy(e + i, exps, count * sizeof *e);
+            add_some(exps, count, lanes);
         }
         sum += (double)csp__fold(lanes);
     }
@@ -141,14 +227,18 @@ static inline double add_row(load_one load, size_t size, const void *x,
                              size_t n, float weight, float *restrict sums)
 {
     const unsigned char *at = x;
+    float weights[LANES], y[LANES];
     double sum = 0.0;
 
+    EACH (j)
+        weights[j] = weight;
     for (size_t i = 0; i < n;) {
         float lanes[LANES] = {0.0f};
-        for (const size_t end = block_end(i, n); i < end; i++) {
-            float y = load(at + i * size);
-            sums[i] = csp__fma(weight, y, sums[i]);
-            lanes[i % LANES] += y;
+        for (const size_t end = block_end(i, n); i < end; i += some(end - i)) {
+            const size_t count = some(end - i);
+            load_some(load, size, at + i * size, count, y);
+            weigh_some(weights, y, count, sums + i);
+            add_some(y, count, lanes);
         }
         sum += (double)csp__fold(lanes);
     }
@@ -173,13 +263,13 @@ static inline void load_row(load_one load, size_t size, const void *x, size_t n,
     }                                                                          \
     static double exp_row_##type(const void *x, size_t n, int shift, float *e) \
     {                                                                          \
-        return exp_row(load_logit, size, x, n, shift, e);                      \
+        return exp_blocks(load_logit, size, x, n, shift, 0.0f, e, NULL);       \
     }                                                                          \
     static double weigh_row_##type(const void *x, size_t n, int shift,         \
                                    float weight, float *restrict e,            \
                                    float *restrict sums)                       \
     {                                                                          \
-        return weigh_row(load_logit, size, x, n, shift, weight, e, sums);      \
+        return exp_blocks(load_logit, size, x, n, shift, weight, e, sums);     \
     }                                                                          \
     static double add_row_##type(const void *x, size_t n, float weight,        \
                                  float *restrict sums)                         \
@@ -225,10 +315,21 @@ static void store_bf16(const float *restrict y, float factor, size_t n, void *x)
     }
 }
 
+/* lanes[i % 16] = fma(a[i], b[i], lanes[i % 16]). */
+static inline void multiply_add(const float *a, const float *b, size_t n,
+                                float *lanes)
+{
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        csp__fma16(a + i, b + i, lanes);
+    for (size_t j = 0; i + j < n; j++)
+        lanes[j] = fmaf(a[i + j], b[i + j], lanes[j]);
+}
+
 static void add_squares(const float *x, size_t n, float lanes[LANES])
 {
-    for (size_t i = 0; i < n; i++)
-        lanes[i % LANES] = csp__fma(x[i], x[i], lanes[i % LANES]);
+    multiply_add(x, x, n, lanes);
 }
 
 static inline float dot(const float *restrict a, const float *restrict b,
@@ -236,8 +337,7 @@ static inline float dot(const float *restrict a, const float *restrict b,
 {
     float lanes[LANES] = {0.0f};
 
-    for (size_t i = 0; i < n; i++)
-        lanes[i % LANES] = csp__fma(a[i], b[i], lanes[i % LANES]);
+    multiply_add(a, b, n, lanes);
     return csp__fold(lanes);
 }
 
@@ -250,15 +350,6 @@ static void product(const float *restrict q, size_t n_rows,
         for (size_t j = 0; j < n_keys; j++)
             logits[r * logits_stride + j] =
                 scale * dot(q + r * dim, k + j * k_stride, dim);
-}
-
-static bool all_finite(const float *x, size_t n)
-{
-    bool finite = true;
-
-    for (size_t i = 0; i < n; i++)
-        finite &= csp__is_finite(x[i]);
-    return finite;
 }
 
 static double sum(const float *x, size_t n)
@@ -274,91 +365,6 @@ static double sum(const float *x, size_t n)
     return total;
 }
 
-static void order(const float *a, const float *b, size_t n,
-                  uint32_t *restrict keys)
-{
-    for (size_t i = 0; i < n; i++)
-        keys[i] = csp__order_of(a[i] + (b != NULL ? b[i] : 0.0f));
-}
-
-static size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < n; i++)
-        count += keys[i] >= threshold;
-    return count;
-}
-
-/* No branch: whether a key is in the range is anyone's guess. */
-static size_t narrow(const uint32_t *keys, size_t n, uint32_t low,
-                     uint32_t high, uint32_t *out)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t key = keys[i];
-        out[count] = key;
-        count += key - low <= high - low;
-    }
-    return count;
-}
-
-static void reach(const uint32_t *keys, size_t n, uint32_t threshold,
-                  uint64_t *bits)
-{
-    for (size_t begin = 0; begin < n; begin += 64) {
-        const size_t end = n - begin < 64 ? n : begin + 64;
-        uint64_t word = 0;
-        for (size_t i = begin; i < end; i++)
-            word |= (uint64_t)(keys[i] >= threshold) << (i - begin);
-        bits[begin / 64] = word;
-    }
-}
-
-/* Cells that lie back to back move as runs; a run in place may overlap
-   itself. */
-static void gather_runs(unsigned char *dst, const unsigned char *src,
-                        size_t size, const uint32_t *rows, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        size_t run = 1;
-        while (i + run < n && rows[i + run] == rows[i] + run)
-            run++;
-        const unsigned char *from = src + rows[i] * size;
-        if (dst + i * size != from)
-            memmove(dst + i * size, from, run * size);
-        i += run;
-    }
-}
-
-static inline void gather_cells(unsigned char *dst, size_t dst_stride,
-                                const unsigned char *src, size_t src_stride,
-                                size_t size, const uint32_t *rows, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned char *to = dst + i * dst_stride;
-        const unsigned char *from = src + rows[i] * src_stride;
-        if (to != from)
-            memcpy(to, from, size);
-    }
-}
-
-static void gather(unsigned char *dst, size_t dst_stride,
-                   const unsigned char *src, size_t src_stride, size_t size,
-                   const uint32_t *rows, size_t n)
-{
-    if (size == 2) /* a transposed cache: cells of one element, size known in
-                      the loop */
-        gather_cells(dst, dst_stride, src, src_stride, 2, rows, n);
-    else if (size == 4)
-        gather_cells(dst, dst_stride, src, src_stride, 4, rows, n);
-    else if (dst_stride == size && src_stride == size)
-        gather_runs(dst, src, size, rows, n);
-    else
-        gather_cells(dst, dst_stride, src, src_stride, size, rows, n);
-}
-
 void csp__kernels_scalar(csp__kernels *kernels)
 {
     *kernels = (csp__kernels){
@@ -370,12 +376,7 @@ void csp__kernels_scalar(csp__kernels *kernels)
         .store = {store_f32, store_f16, store_bf16},
         .add_squares = add_squares,
         .product = product,
-        .all_finite = all_finite,
         .sum = sum,
-        .order = order,
-        .count_at_least = count_at_least,
-        .narrow = narrow,
-        .reach = reach,
-        .gather = gather,
     };
+    csp__kernels_scalar_rows(kernels);
 }
