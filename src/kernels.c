@@ -59,6 +59,8 @@ static void overlay_tier(csp_tier tier, csp__kernels *kernels)
 {
     csp__kernels_scalar(kernels);
 #if defined(X86_TIERS)
+    if (tier != CSP_TIER_SCALAR)
+        csp__kernels_stream(kernels);
     if (tier == CSP_TIER_AVX2)
         csp__kernels_avx2(kernels);
     if (tier == CSP_TIER_AVX512)

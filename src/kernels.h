@@ -127,11 +127,17 @@ typedef struct csp__kernels {
 
 void csp__kernels_scalar(csp__kernels *kernels);
 void csp__kernels_scalar_rows(csp__kernels *kernels); /* called by that */
+void csp__kernels_stream(csp__kernels *kernels);
 void csp__kernels_avx2(csp__kernels *kernels);
 void csp__kernels_avx512(csp__kernels *kernels);
 void csp__kernels_neon(csp__kernels *kernels);
 void csp__kernels_blas_product(csp__kernels *kernels);
 void csp__kernels_blas_column_sums(csp__kernels *kernels);
+
+/* gather in plain C. */
+void csp__gather(unsigned char *dst, size_t dst_stride,
+                 const unsigned char *src, size_t src_stride, size_t size,
+                 const uint32_t *rows, size_t n);
 
 struct csp_compute;
 

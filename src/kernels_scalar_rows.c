@@ -88,9 +88,9 @@ static inline void gather_cells(unsigned char *dst, size_t dst_stride,
     }
 }
 
-static void gather(unsigned char *dst, size_t dst_stride,
-                   const unsigned char *src, size_t src_stride, size_t size,
-                   const uint32_t *rows, size_t n)
+void csp__gather(unsigned char *dst, size_t dst_stride,
+                 const unsigned char *src, size_t src_stride, size_t size,
+                 const uint32_t *rows, size_t n)
 {
     if (size == 2) /* a transposed cache: cells of one element, size known in
                       the loop */
@@ -110,5 +110,5 @@ void csp__kernels_scalar_rows(csp__kernels *kernels)
     kernels->count_at_least = count_at_least;
     kernels->narrow = narrow;
     kernels->reach = reach;
-    kernels->gather = gather;
+    kernels->gather = csp__gather;
 }

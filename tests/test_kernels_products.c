@@ -173,6 +173,52 @@ TEST(gather_moves_cells_of_every_size_and_stride)
             }
 }
 
+/* Enough bytes to be moved past the caches, at every alignment. */
+static void check_large_cells(const csp__kernels *k, size_t size, size_t offset,
+                              bool in_place)
+{
+    enum { CELLS = 700, KEPT = 350 };
+    uint32_t rows[KEPT];
+    const size_t all = CELLS * size;
+    unsigned char *bytes = malloc(all);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < all; i++)
+        bytes[i] = (unsigned char)(i * 31 + i / 256);
+    for (uint32_t i = 0; i < KEPT; i++)
+        rows[i] = i < 100 ? i : 2 * i;
+    guarded src = guard(NULL, all + offset);
+    guarded dst = guard(NULL, KEPT * size + offset);
+    memcpy(src.data, bytes, all);
+    unsigned char *to = in_place ? src.data : dst.data;
+
+    k->gather(to, size, src.data, size, size, rows, KEPT);
+
+    for (size_t i = 0; i < KEPT; i++)
+        assert_memory_equal(to + i * size, bytes + rows[i] * size, size);
+    if (in_place)
+        assert_memory_equal(to + KEPT * size, bytes + KEPT * size,
+                            (CELLS - KEPT) * size);
+    unguard(&dst);
+    unguard(&src);
+    free(bytes);
+}
+
+TEST(gather_moves_many_large_cells)
+{
+    static const size_t sizes[] = {192, 256, 4096, 4160, 250};
+
+    for (size_t t = 0; t < COUNT(tiers); t++) {
+        if (!csp_has_tier(tiers[t]))
+            continue;
+        const csp__kernels k = kernels_of(tiers[t]);
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            for (size_t offset = 0; offset <= 48; offset += 8) {
+                check_large_cells(&k, sizes[i], offset, false);
+                check_large_cells(&k, sizes[i], offset, true);
+            }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +228,7 @@ int main(void)
         cmocka_unit_test(add_squares_continues_in_lanes),
         cmocka_unit_test(product_is_a_scaled_dot_in_lanes),
         cmocka_unit_test(gather_moves_cells_of_every_size_and_stride),
+        cmocka_unit_test(gather_moves_many_large_cells),
     };
 
     return RUN(tests);
