@@ -126,7 +126,7 @@ static double worst_error(const float *x, uint32_t n_cols, double n)
     double max = -(double)INFINITY, sum = 0.0, worst = 0.0;
 
     for (uint32_t i = 0; i < n_cols; i++)
-        max = fmax(max, (double)x[i]);
+        max = (double)x[i] > max ? (double)x[i] : max;
     for (uint32_t i = 0; i < n_cols; i++)
         sum += exp((double)x[i] - max);
     assert_ok(soften(x, n_cols, n, w));
