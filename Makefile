@@ -1,7 +1,8 @@
 # Shortcuts around CMake.  Missing tools are installed where .ci/need may do that.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install-test bench-peers coverage format format-check clean
+.PHONY: help demo test install-test cross bench-peers coverage format \
+    format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch])
@@ -16,6 +17,7 @@ help:
 	@echo 'make demo          prune a synthetic and a real prompt, print what is lost'
 	@echo 'make test          build and run every test'
 	@echo 'make install-test  build programs against the installed library'
+	@echo 'make cross         run every test on AArch64 and big-endian, emulated'
 	@echo 'make bench-peers   compare with torch, where that is or can be installed'
 	@echo 'make coverage      lines of src/ that the tests reach'
 	@echo 'make format        clang-format everything; format-check only looks'
@@ -53,6 +55,10 @@ bench-peers:
 	        -DCSP_BUILD_BENCH_PEERS=ON && \
 	    $(CMAKE) --build build/peers --target csp_peers -j $(JOBS); } $(QUIETLY); } && \
 	    "$$python" -B tests/bench/peers.py build/peers/tests/libcsp_peers.so
+
+cross:
+	@tests/cross/tools.sh build/cross
+	@tests/cross/run.sh build/cross
 
 coverage:
 	@mkdir -p build

@@ -1,0 +1,10 @@
+# What the targets have in common: Debian's cross compilers, and qemu to run what they
+# build.  CMAKE_SYSTEM_PROCESSOR is set; cmocka is sought below CMAKE_FIND_ROOT_PATH.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_C_COMPILER ${CMAKE_SYSTEM_PROCESSOR}-linux-gnu-gcc)
+set(CMAKE_CROSSCOMPILING_EMULATOR
+    qemu-${CMAKE_SYSTEM_PROCESSOR}-static -L /usr/${CMAKE_SYSTEM_PROCESSOR}-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# run.sh DIRECTORY - every test on other architectures, emulated by qemu
+#
+# Builds below DIRECTORY, where tools.sh was.  The digest of results that is committed
+# for this machine has to come out there as well.
+set -euo pipefail
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+source=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(cd "$1" && pwd)
+jobs=$(nproc)
+
+# The whole differential test is for this machine; there it looks at fewer cases.
+few=500
+
+# Run a command, show its output only if it fails.
+quietly()
+{
+    "$@" >"$work/log" 2>&1 </dev/null || { cat "$work/log"; echo "failed: $*"; exit 1; }
+}
+
+targets="aarch64 s390x"
+for target in $targets; do
+    build=$work/$target/build
+    quietly cmake -S "$source" -B "$build" \
+        -DCMAKE_TOOLCHAIN_FILE="$source/tests/cross/$target.cmake" \
+        -DCMAKE_FIND_ROOT_PATH="$work/$target/root" -DCMAKE_BUILD_TYPE=Release \
+        -DCSP_BLAS=OFF -DCSP_BUILD_EXAMPLES=OFF -DCSP_WERROR=ON -DCSP_DIFFERENTIAL_N=$few
+    quietly cmake --build "$build" -j "$jobs"
+    quietly ctest --test-dir "$build" --output-on-failure --no-tests=error \
+        --label-exclude install -E '^readme$' -j "$jobs"
+    cp "$work/log" "$work/$target/log"
+done
+for target in $targets; do
+    echo "cross $target: $(grep -c ' Passed ' "$work/$target/log") passed"
+done
