@@ -179,6 +179,51 @@ INLINE float fold(lanes v)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+/* a and b: quarters 0, 1 of one and of the other, plus quarters 2, 3. */
+INLINE __m512 fold_16_to_8(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44),
+                         _mm512_shuffle_f32x4(a, b, 0xee));
+}
+
+INLINE __m512 fold_8_to_4(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88),
+                         _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+
+INLINE __m512 fold_4_to_2(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44),
+                         _mm512_shuffle_ps(a, b, 0xee));
+}
+
+INLINE __m512 fold_2_to_1(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88),
+                         _mm512_shuffle_ps(a, b, 0xdd));
+}
+
+/* Sixteen folds at once: every step halves two vectors into one.  The sums of
+   key j end up in element j of the quarters, row r's in quarter r. */
+#define FOLDS_TOGETHER
+INLINE void save_folds(lanes sums[BLOCK_ROWS][BLOCK_ROWS], float scale,
+                       float *logits, size_t stride)
+{
+    __m512 of_key[BLOCK_ROWS];
+
+    for (size_t j = 0; j < BLOCK_ROWS; j++)
+        of_key[j] = fold_8_to_4(fold_16_to_8(sums[0][j], sums[1][j]),
+                                fold_16_to_8(sums[2][j], sums[3][j]));
+    const __m512 all = _mm512_mul_ps(
+        _mm512_set1_ps(scale), fold_2_to_1(fold_4_to_2(of_key[0], of_key[1]),
+                                           fold_4_to_2(of_key[2], of_key[3])));
+    _mm_storeu_ps(logits, _mm512_castps512_ps128(all));
+    _mm_storeu_ps(logits + stride, _mm512_extractf32x4_ps(all, 1));
+    _mm_storeu_ps(logits + 2 * stride, _mm512_extractf32x4_ps(all, 2));
+    _mm_storeu_ps(logits + 3 * stride, _mm512_extractf32x4_ps(all, 3));
+}
+
 INLINE float highest(lanes v)
 {
     return _mm512_reduce_max_ps(v);

@@ -18,6 +18,10 @@
  *                                           the low bits hold, see POWERS
  *   note_nan(seen, v) any_nan(seen)         collects NaN; starts from splat(0)
  *   fold(v)                                 halves of 8, 4, 2, 1 added up
+ *   save_folds(sums, scale, logits, stride) logits[r * stride + j] = scale *
+ *                                           fold(sums[r][j]), if it can do
+ *                                           better than one by one; then it
+ *                                           defines FOLDS_TOGETHER
  *   highest(v)                              the largest; no NaN among them
  *   save_part_f32(p, v, n)                  the first n < 16
  *   save_order(keys, v)                     csp__order_of, not of NaN
@@ -319,6 +323,16 @@ KERNEL void add_squares(const float *x, size_t n, float partial[LANES])
     save_f32(partial, sum);
 }
 
+#ifndef FOLDS_TOGETHER
+INLINE void save_folds(lanes sums[BLOCK_ROWS][BLOCK_ROWS], float scale,
+                       float *logits, size_t stride)
+{
+    for (size_t r = 0; r < BLOCK_ROWS; r++)
+        for (size_t j = 0; j < BLOCK_ROWS; j++)
+            logits[r * stride + j] = scale * fold(sums[r][j]);
+}
+#endif
+
 /* The dot products of BLOCK_ROWS rows of q and of k, written out. */
 INLINE void dot_block(const float *restrict q, const float *restrict k,
                       size_t k_stride, size_t dim, float scale,
@@ -344,9 +358,7 @@ INLINE void dot_block(const float *restrict q, const float *restrict k,
                 sums[r][j] = mul_add(part_f32(q + r * dim + d, dim - d), key,
                                      sums[r][j]);
         }
-    for (size_t r = 0; r < BLOCK_ROWS; r++)
-        for (size_t j = 0; j < BLOCK_ROWS; j++)
-            logits[r * logits_stride + j] = scale * fold(sums[r][j]);
+    save_folds(sums, scale, logits, logits_stride);
 }
 
 INLINE float dot(const float *restrict a, const float *restrict b, size_t n)
