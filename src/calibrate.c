@@ -31,7 +31,7 @@ typedef struct scratch {
 static void carve(scratch *s, const csp__window *w, const csp_calibration *like,
                   csp__arena *arena)
 {
-    csp__feed_carve(&s->feed, w, arena);
+    csp__feed_carve(&s->feed, w, w->tile_rows, w->tokens->n_keys, arena);
     s->e = csp__arena_take(arena, 1, w->tokens->n_keys, sizeof(float));
     s->weights = csp__arena_take(arena, 1, w->tokens->n_keys, sizeof(float));
     s->queries = csp__arena_take(arena, 1, w->n_queries, sizeof(uint32_t));

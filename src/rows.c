@@ -14,10 +14,10 @@
 #include "views.h"
 
 /* Logits computed ahead: enough rows for the product to be efficient, in about
-   512 KiB, but some rows however long they are. */
+   512 KiB, but some rows however long they are.  The kernels like fours. */
 #define TILE_LOGITS ((uint32_t)1 << 17)
 #define MAX_TILE_ROWS 64u
-#define MIN_TILE_ROWS 4u
+#define MIN_TILE_ROWS 2u
 
 /* Keys widened together. */
 #define CHUNK_KEYS 256u
@@ -95,6 +95,7 @@ static uint32_t tile_rows_for(const csp__window *window)
     uint32_t n_keys = window->tokens->n_keys;
     uint32_t rows = n_keys > 0 ? TILE_LOGITS / n_keys : MAX_TILE_ROWS;
 
+    rows = rows > 4 ? rows - rows % 4 : rows;
     rows = rows < MIN_TILE_ROWS ? MIN_TILE_ROWS : rows;
     rows = rows > MAX_TILE_ROWS ? MAX_TILE_ROWS : rows;
     return all < rows ? (uint32_t)all : rows;
@@ -140,15 +141,16 @@ csp_status csp__check_window(const csp_attention *attention,
 }
 
 void csp__feed_carve(csp__feed *feed, const csp__window *window,
-                     csp__arena *arena)
+                     uint32_t tile_rows, uint32_t tile_keys, csp__arena *arena)
 {
-    size_t rows = window->tile_rows;
     size_t dim = window->head_dim;
 
     feed->window = window;
+    feed->tile_rows = window->head_dim > 0 ? tile_rows : 0;
+    feed->tile_keys = tile_keys;
     feed->tile =
-        csp__arena_take(arena, rows, window->tokens->n_keys, sizeof(float));
-    feed->tile_q = csp__arena_take(arena, rows, dim, sizeof(float));
+        csp__arena_take(arena, feed->tile_rows, tile_keys, sizeof(float));
+    feed->tile_q = csp__arena_take(arena, feed->tile_rows, dim, sizeof(float));
     feed->key_chunk = csp__arena_take(arena, CHUNK_KEYS, dim, sizeof(float));
 }
 
@@ -161,16 +163,6 @@ void csp__feed_start(csp__feed *feed, uint32_t kv_head, const uint32_t *queries,
     feed->next = 0;
     feed->tile_begin = 0;
     feed->tile_end = 0;
-}
-
-static void locate(const csp__feed *feed, uint32_t index, csp__row *row)
-{
-    const csp__window *w = feed->window;
-
-    row->head = feed->kv_head * w->group + index / feed->n_queries;
-    row->query = feed->queries[index % feed->n_queries];
-    row->n = csp__visible(w->tokens, feed->kv_head, w->attention->mask,
-                          csp__query_token(w, row->query));
 }
 
 /* Whether floats of a view can be read in place, as rows of contiguous
@@ -196,49 +188,66 @@ static void cap_logits(float *x, size_t n, float softcap)
     }
 }
 
-/* Compute the logits of the tile that begins with row feed->next. */
-static void fill_tile(csp__feed *feed)
+void csp__feed_locate(const csp__feed *feed, uint32_t index, csp__row *row)
+{
+    const csp__window *w = feed->window;
+
+    row->head = feed->kv_head * w->group + index / feed->n_queries;
+    row->query = feed->queries[index % feed->n_queries];
+    row->n = csp__visible(w->tokens, feed->kv_head, w->attention->mask,
+                          csp__query_token(w, row->query));
+}
+
+uint32_t csp__feed_load(csp__feed *feed)
+{
+    const csp__window *w = feed->window;
+    const csp_tensor *queries = &w->attention->queries;
+    const uint32_t left = w->group * feed->n_queries - feed->next;
+    const uint32_t rows = left < feed->tile_rows ? left : feed->tile_rows;
+
+    feed->tile_begin = feed->next;
+    feed->tile_end = feed->next + rows;
+    feed->tile_seen = 0;
+    for (uint32_t i = 0; i < rows; i++) {
+        csp__row row;
+        csp__feed_locate(feed, feed->next + i, &row);
+        feed->tile_seen = row.n > feed->tile_seen ? row.n : feed->tile_seen;
+        csp__load(feed->kernels, queries,
+                  csp__row_at(queries, row.head, row.query), w->head_dim,
+                  feed->tile_q + i * (size_t)w->head_dim);
+    }
+    return rows;
+}
+
+void csp__feed_multiply(csp__feed *feed, size_t begin, size_t end)
 {
     const csp__window *w = feed->window;
     const csp_attention *a = w->attention;
     const size_t dim = w->head_dim;
-    const size_t n_keys = w->tokens->n_keys;
+    const size_t rows = feed->tile_end - feed->tile_begin;
     const bool in_place = readable_in_place(&a->keys);
-    uint32_t all = w->group * feed->n_queries;
-    uint32_t rows =
-        all - feed->next < w->tile_rows ? all - feed->next : w->tile_rows;
-    size_t seen = 0;
+    const size_t n_keys = end - begin;
 
-    feed->tile_begin = feed->next;
-    feed->tile_end = feed->next + rows;
-    for (uint32_t i = 0; i < rows; i++) {
-        csp__row row;
-        locate(feed, feed->next + i, &row);
-        seen = row.n > seen ? row.n : seen;
-        csp__load(feed->kernels, &a->queries,
-                  csp__row_at(&a->queries, row.head, row.query), dim,
-                  feed->tile_q + i * dim);
-    }
-    for (size_t begin = 0; begin < seen; begin += CHUNK_KEYS) {
-        size_t n = seen - begin < CHUNK_KEYS ? seen - begin : CHUNK_KEYS;
+    for (size_t at = 0; at < n_keys; at += CHUNK_KEYS) {
+        size_t n = n_keys - at < CHUNK_KEYS ? n_keys - at : CHUNK_KEYS;
         const float *keys = feed->key_chunk;
         size_t stride = dim;
         if (in_place) {
             keys = (const float *)(const void *)csp__row_at(
-                &a->keys, feed->kv_head, begin);
+                &a->keys, feed->kv_head, begin + at);
             stride = a->keys.row_stride / sizeof(float);
         } else {
             for (size_t j = 0; j < n; j++)
                 csp__load(feed->kernels, &a->keys,
-                          csp__row_at(&a->keys, feed->kv_head, begin + j), dim,
-                          feed->key_chunk + j * dim);
+                          csp__row_at(&a->keys, feed->kv_head, begin + at + j),
+                          dim, feed->key_chunk + j * dim);
         }
         feed->kernels->product(feed->tile_q, rows, keys, stride, n, dim,
-                               a->scale, feed->tile + begin, n_keys);
+                               a->scale, feed->tile + at, feed->tile_keys);
     }
     if (a->softcap > 0.0f)
         for (size_t i = 0; i < rows; i++)
-            cap_logits(feed->tile + i * n_keys, seen, a->softcap);
+            cap_logits(feed->tile + i * feed->tile_keys, n_keys, a->softcap);
 }
 
 bool csp__feed_next(csp__feed *feed, csp__row *row)
@@ -247,12 +256,14 @@ bool csp__feed_next(csp__feed *feed, csp__row *row)
 
     if (feed->next == w->group * feed->n_queries)
         return false;
-    locate(feed, feed->next, row);
+    csp__feed_locate(feed, feed->next, row);
     if (w->attention->source == CSP_QUERY_KEY) {
-        if (feed->next == feed->tile_end)
-            fill_tile(feed);
+        if (feed->next == feed->tile_end) {
+            csp__feed_load(feed);
+            csp__feed_multiply(feed, 0, feed->tile_seen);
+        }
         row->x = feed->tile +
-                 (size_t)(feed->next - feed->tile_begin) * w->tokens->n_keys;
+                 (size_t)(feed->next - feed->tile_begin) * feed->tile_keys;
         row->dtype = CSP_F32;
     } else {
         row->x = csp__row_at(&w->attention->scores, row->head, row->query);

@@ -48,14 +48,18 @@ typedef struct csp__feed {
     uint32_t next;       /* of group * n_queries rows */
     uint32_t tile_begin; /* rows [begin, end) are in the tile */
     uint32_t tile_end;
-    float *tile;      /* [tile_rows][n_keys] logits */
+    uint32_t tile_seen; /* cached rows that one of them may see: a prefix */
+    uint32_t tile_rows; /* the most there can be; 0 but for CSP_QUERY_KEY */
+    uint32_t tile_keys;
+    float *tile;      /* [tile_rows][tile_keys] logits */
     float *tile_q;    /* [tile_rows][head_dim] */
     float *key_chunk; /* some keys in f32 */
 } csp__feed;
 
-/* Take a feed's scratch. */
+/* Take a feed's scratch.  csp__feed_next wants a tile of window->tile_rows and
+   all keys. */
 void csp__feed_carve(csp__feed *feed, const csp__window *window,
-                     csp__arena *arena);
+                     uint32_t tile_rows, uint32_t tile_keys, csp__arena *arena);
 
 /* Start over with other rows of a KV head. */
 void csp__feed_start(csp__feed *feed, uint32_t kv_head, const uint32_t *queries,
@@ -63,6 +67,18 @@ void csp__feed_start(csp__feed *feed, uint32_t kv_head, const uint32_t *queries,
 
 /* The next row; false at the end.  'row' is valid until the next call. */
 bool csp__feed_next(csp__feed *feed, csp__row *row);
+
+/*
+ * What csp__feed_next does for CSP_QUERY_KEY, step by step: load the queries of
+ * the rows to come, at most tile_rows, and say how many; then compute their
+ * logits with keys [begin, end), at most tile_keys, from column 0 of the tile
+ * on.  The caller moves feed->next on.
+ */
+uint32_t csp__feed_load(csp__feed *feed);
+void csp__feed_multiply(csp__feed *feed, size_t begin, size_t end);
+
+/* Where row 'index' of the feed is and what it may see; x is not set. */
+void csp__feed_locate(const csp__feed *feed, uint32_t index, csp__row *row);
 
 /* Log-sum-exp of a row in natural units; 0 where the view has none. */
 double csp__row_lse(const csp__window *window, const csp__row *row);

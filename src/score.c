@@ -17,6 +17,7 @@
 #include "config.h"
 #include "exps.h"
 #include "numeric.h"
+#include "pieces.h"
 #include "rows.h"
 #include "tokens.h"
 #include "views.h"
@@ -29,6 +30,7 @@ typedef struct scratch {
     csp__feed feed;
     float *e;                /* [e_rows][n_keys] exponentials */
     uint32_t e_rows;         /* more than one for BLAS */
+    bool in_pieces;          /* no row is kept; e is [CSP__PIECE_KEYS] */
     float *sums;             /* [n_keys] column sums of one modality's rows */
     uint32_t *queries;       /* [n_queries] voting rows */
     uint32_t *chosen;        /* [n_queries] those of one modality */
@@ -63,10 +65,16 @@ static void carve(scratch *s, const csp__window *w, const csp_config *config,
     const uint32_t n_keys = w->tokens->n_keys;
     const bool blas = config->compute.column_sums == CSP_PATH_BLAS;
 
-    csp__feed_carve(&s->feed, w, arena);
-    s->e_rows = blas ? blas_rows(n_keys) : 1;
-    s->e = csp__arena_take(arena, s->e_rows, n_keys, sizeof(float));
-    csp__arena_take(arena, 1, gap_behind(n_keys), sizeof(float));
+    s->in_pieces = csp__in_pieces(w);
+    if (s->in_pieces) {
+        csp__feed_carve(&s->feed, w, CSP__PIECE_ROWS, CSP__PIECE_KEYS, arena);
+        s->e = csp__arena_take(arena, 1, CSP__PIECE_KEYS, sizeof(float));
+    } else {
+        csp__feed_carve(&s->feed, w, w->tile_rows, n_keys, arena);
+        s->e_rows = blas ? blas_rows(n_keys) : 1;
+        s->e = csp__arena_take(arena, s->e_rows, n_keys, sizeof(float));
+        csp__arena_take(arena, 1, gap_behind(n_keys), sizeof(float));
+    }
     s->sums = csp__arena_take(arena, 1, n_keys, sizeof(float));
     s->queries = csp__arena_take(arena, 1, w->n_queries, sizeof(uint32_t));
     s->chosen = csp__arena_take(arena, 1, w->n_queries, sizeof(uint32_t));
@@ -224,6 +232,8 @@ static csp_status sum_rows(const csp__kernels *k, const csp_config *config,
 {
     if (s->feed.window->attention->source == CSP_PROBABILITIES)
         return sum_probabilities(k, config, s);
+    if (s->in_pieces)
+        return csp__sum_pieces(k, config->n, &s->feed, s->e, s->sums);
     return k->column_sums != NULL ? sum_logits_blas(k, config, s)
                                   : sum_logits(k, config, s);
 }

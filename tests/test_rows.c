@@ -49,10 +49,10 @@ static void start(fixture *f)
     csp__arena measure = {0};
 
     assert_ok(csp__check_window(&f->attention, &f->tokens, false, &f->window));
-    csp__feed_carve(&f->feed, &f->window, &measure);
+    csp__feed_carve(&f->feed, &f->window, f->window.tile_rows, KEYS, &measure);
     f->memory = malloc(csp__arena_size(&measure));
     csp__arena arena = csp__arena_over(f->memory);
-    csp__feed_carve(&f->feed, &f->window, &arena);
+    csp__feed_carve(&f->feed, &f->window, f->window.tile_rows, KEYS, &arena);
     f->feed.kernels = &f->kernels;
 }
 
