@@ -40,7 +40,7 @@
  *            kernel tier and for any number of workers; not on BLAS paths.
  *   Host     Nothing aborts, prints, reads the environment or changes the
  *            floating-point mode, which is assumed to be the default one.  What
- *            a BLAS does is its own affair; CSP_PATH_KERNEL never calls it.
+ *            a BLAS does is its own affair; only CSP_PATH_BLAS calls it.
  */
 #ifndef CSP_H
 #define CSP_H
@@ -234,7 +234,7 @@ typedef enum csp_tier {
 
 /* Who does a product that BLAS can do too. */
 typedef enum csp_path {
-    CSP_PATH_AUTO = 0,
+    CSP_PATH_AUTO = 0,   /* own kernels */
     CSP_PATH_KERNEL = 1, /* own kernels: the same bits everywhere */
     CSP_PATH_BLAS = 2    /* CSP_E_UNSUPPORTED in a build without BLAS */
 } csp_path;
@@ -242,8 +242,8 @@ typedef enum csp_path {
 /* Which code computes; all zero is automatic. */
 typedef struct csp_compute {
     csp_tier tier;
-    csp_path product; /* logits of CSP_QUERY_KEY; automatic: BLAS if there */
-    csp_path column_sums; /* sums of csp_score; automatic: own kernels */
+    csp_path product;     /* logits of CSP_QUERY_KEY */
+    csp_path column_sums; /* sums of csp_score over rows */
 } csp_compute;
 
 /* For n_intra: what the budget leaves beside protected rows and n_inter. */

@@ -104,7 +104,7 @@ void csp__kernels_choose(const csp_compute *compute, csp__kernels *kernels)
     overlay_tier(compute->tier != CSP_TIER_AUTO ? compute->tier : best_tier(),
                  kernels);
 #ifdef CSP_WITH_BLAS
-    if (compute->product != CSP_PATH_KERNEL)
+    if (compute->product == CSP_PATH_BLAS)
         csp__kernels_blas_product(kernels);
     if (compute->column_sums == CSP_PATH_BLAS)
         csp__kernels_blas_column_sums(kernels);

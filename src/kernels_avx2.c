@@ -224,6 +224,32 @@ INLINE float fold(lanes v)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+/* Halves of a and of b, each plus the other half. */
+INLINE __m256 fold_8_to_4(lanes a, lanes b)
+{
+    const __m256 x = _mm256_add_ps(a.low, a.high);
+    const __m256 y = _mm256_add_ps(b.low, b.high);
+    return _mm256_add_ps(_mm256_permute2f128_ps(x, y, 0x20),
+                         _mm256_permute2f128_ps(x, y, 0x31));
+}
+
+/* Four folds at once: those of row r end up in half r, key by key. */
+#define FOLDS_TOGETHER
+INLINE void save_folds(lanes sums[BLOCK_ROWS][BLOCK_ROWS], float scale,
+                       float *logits, size_t stride)
+{
+    const __m256 key_0 = fold_8_to_4(sums[0][0], sums[1][0]);
+    const __m256 key_1 = fold_8_to_4(sums[0][1], sums[1][1]);
+    const __m256 twos = _mm256_add_ps(_mm256_shuffle_ps(key_0, key_1, 0x44),
+                                      _mm256_shuffle_ps(key_0, key_1, 0xee));
+    const __m256 ones = _mm256_add_ps(_mm256_shuffle_ps(twos, twos, 0x88),
+                                      _mm256_shuffle_ps(twos, twos, 0xdd));
+    const __m256 all = _mm256_mul_ps(_mm256_set1_ps(scale), ones);
+    _mm_storel_pi((__m64 *)(void *)logits, _mm256_castps256_ps128(all));
+    _mm_storel_pi((__m64 *)(void *)(logits + stride),
+                  _mm256_extractf128_ps(all, 1));
+}
+
 INLINE float highest(lanes v)
 {
     __m256 eight = _mm256_max_ps(v.low, v.high);
