@@ -1,11 +1,12 @@
 # Shortcuts around CMake.  Missing tools are installed where .ci/need may do that.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install-test cross bench-peers coverage format \
-    format-check clean
+.PHONY: help demo test install-test cross coverage bench bench-peers bench-scaling \
+    format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
-SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch])
+SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch] \
+    tests/bench/*.[ch] tests/bench/*.cpp)
 
 # CMake's own make must not hear of this one.
 CMAKE = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake
@@ -20,6 +21,8 @@ help:
 	@echo 'make cross         run every test on AArch64 and big-endian, emulated'
 	@echo 'make bench-peers   compare with torch, where that is or can be installed'
 	@echo 'make coverage      lines of src/ that the tests reach'
+	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
+	@echo '                   options in BENCH=, such as BENCH=--quick or BENCH=--help'
 	@echo 'make format        clang-format everything; format-check only looks'
 	@echo 'make clean         remove build/'
 
@@ -69,6 +72,19 @@ coverage:
 	@ctest --preset coverage --label-exclude install $(QUIETLY)
 	@gcovr --root . --filter src/ --print-summary build/coverage | tee build/coverage.txt
 	@sed -n 's/^lines: *\([0-9.]*\)%.*/figure line_coverage_percent \1/p' build/coverage.txt
+
+# Peers on one thread, and BLAS by what the CPU is, not by what the shell says.
+BENCH_RUN = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE \
+    OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+
+bench:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ libcmocka-dev libopenblas-dev
+	@.ci/need libdnnl-dev 2>build/log || echo 'no oneDNN: going on without'
+	@$(CMAKE) -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=AUTO \
+	    -DCSP_BUILD_EXAMPLES=OFF $(QUIETLY)
+	@$(CMAKE) --build build/bench --target bench -j $(JOBS) $(QUIETLY)
+	@$(BENCH_RUN) build/bench/tests/bench/bench $(BENCH)
 
 format:
 	@.ci/need clang-format
