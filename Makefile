@@ -19,10 +19,12 @@ help:
 	@echo 'make test          build and run every test'
 	@echo 'make install-test  build programs against the installed library'
 	@echo 'make cross         run every test on AArch64 and big-endian, emulated'
-	@echo 'make bench-peers   compare with torch, where that is or can be installed'
 	@echo 'make coverage      lines of src/ that the tests reach'
 	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
 	@echo '                   options in BENCH=, such as BENCH=--quick or BENCH=--help'
+	@echo 'make bench-scaling time and memory by tokens, heads, window and modalities,'
+	@echo '                   with pictures in build/bench-scaling/'
+	@echo 'make bench-peers   compare with torch, where that is or can be installed'
 	@echo 'make format        clang-format everything; format-check only looks'
 	@echo 'make clean         remove build/'
 
@@ -77,14 +79,29 @@ coverage:
 BENCH_RUN = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE \
     OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 
+# Without oneDNN its figure is absent, without gnuplot the pictures.
+define build_bench
+@mkdir -p build
+@.ci/need libc6-dev cmake g++ libcmocka-dev libopenblas-dev
+@.ci/need libdnnl-dev 2>build/log || echo 'no oneDNN: going on without'
+@$(CMAKE) -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=AUTO \
+    -DCSP_BUILD_EXAMPLES=OFF $(QUIETLY)
+@$(CMAKE) --build build/bench --target $(1) -j $(JOBS) $(QUIETLY)
+endef
+
 bench:
-	@mkdir -p build
-	@.ci/need libc6-dev cmake g++ libcmocka-dev libopenblas-dev
-	@.ci/need libdnnl-dev 2>build/log || echo 'no oneDNN: going on without'
-	@$(CMAKE) -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=AUTO \
-	    -DCSP_BUILD_EXAMPLES=OFF $(QUIETLY)
-	@$(CMAKE) --build build/bench --target bench -j $(JOBS) $(QUIETLY)
+	$(call build_bench,bench)
 	@$(BENCH_RUN) build/bench/tests/bench/bench $(BENCH)
+
+bench-scaling:
+	$(call build_bench,bench_scaling)
+	@mkdir -p build/bench-scaling
+	@$(BENCH_RUN) build/bench/tests/bench/bench_scaling \
+	    --csv build/bench-scaling/scaling.csv
+	@if .ci/need gnuplot-nox; then \
+	    gnuplot -e "csv='build/bench-scaling/scaling.csv'" \
+	        -e "folder='build/bench-scaling'" tests/bench/scaling.gp && \
+	    echo 'pictures: build/bench-scaling/time.svg, memory.svg'; fi
 
 format:
 	@.ci/need clang-format

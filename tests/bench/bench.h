@@ -152,7 +152,9 @@ typedef struct contest {
 contest *contest_open(void);
 entrant *contest_enter(contest *c, const char *what, void (*run)(void *job),
                        void *job);
-/* Run it and print its rows; then times can be asked for. */
+/* Run it; then times can be asked for. */
+void contest_time(contest *c, uint32_t n_rounds);
+/* The same, and print its rows. */
 void contest_run(bench *b, contest *c);
 void contest_close(contest *c);
 
@@ -164,7 +166,6 @@ double time_worst(const entrant *e);
 
 void table_open(bench *b);
 void table_topic(const char *name, const char *about);
-void table_row(bench *b, const entrant *e);
 void table_bytes(bench *b, const char *what, size_t size);
 void table_close(bench *b);
 

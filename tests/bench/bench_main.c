@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,25 +30,7 @@ static const topic topics[] = {
 
 #define N_TOPICS (sizeof topics / sizeof topics[0])
 
-/* ---- Checks and figures -------------------------------------------------- */
-
-void die(const char *what, const char *why)
-{
-    fprintf(stderr, "bench: %s: %s\n", what, why);
-    exit(EXIT_FAILURE);
-}
-
-void check(csp_status status, const char *what)
-{
-    if (status != CSP_OK)
-        die(what, csp_status_string(status));
-}
-
-void expect(bool truth, const char *what)
-{
-    if (!truth)
-        die(what, "expected, but not so");
-}
+/* ---- Figures ------------------------------------------------------------- */
 
 static void add_figure(bench *b, named_figure f)
 {
@@ -57,6 +40,7 @@ static void add_figure(bench *b, named_figure f)
 
 void figure(bench *b, const char *name, double value)
 {
+    expect(value > 0.0 && isfinite(value), name);
     add_figure(b, (named_figure){.name = name, .value = value});
 }
 

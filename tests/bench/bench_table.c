@@ -72,7 +72,7 @@ static void print_csv(const bench *b, const entrant *e)
         fputs(",\n", b->csv);
 }
 
-void table_row(bench *b, const entrant *e)
+static void print_row(const bench *b, const entrant *e)
 {
     const double best = time_best(e);
 
@@ -89,6 +89,13 @@ void table_row(bench *b, const entrant *e)
     printf("\n");
     if (b->csv != NULL)
         print_csv(b, e);
+}
+
+void contest_run(bench *b, contest *c)
+{
+    contest_time(c, b->options.rounds);
+    for (size_t i = 0; i < c->n; i++)
+        print_row(b, &c->entrants[i]);
 }
 
 void table_bytes(bench *b, const char *what, size_t size)

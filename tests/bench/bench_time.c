@@ -79,15 +79,15 @@ static double time_once(const entrant *e)
     return time;
 }
 
-void contest_run(bench *b, contest *c)
+void contest_time(contest *c, uint32_t n_rounds)
 {
     const double start = now();
 
     for (size_t i = 0; i < c->n; i++) {
-        c->entrants[i].times = calloc(b->options.rounds, sizeof(double));
+        c->entrants[i].times = calloc(n_rounds, sizeof(double));
         expect(c->entrants[i].times != NULL, "memory for times");
     }
-    while (c->n_rounds < b->options.rounds &&
+    while (c->n_rounds < n_rounds &&
            (c->n_rounds < ENOUGH_ROUNDS || now() - start < PATIENCE_MS)) {
         for (size_t i = 0; i < c->n; i++) {
             entrant *e = &c->entrants[i];
@@ -97,10 +97,8 @@ void contest_run(bench *b, contest *c)
         }
         c->n_rounds++;
     }
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < c->n; i++)
         c->entrants[i].n_times = c->n_rounds;
-        table_row(b, &c->entrants[i]);
-    }
 }
 
 void contest_close(contest *c)
