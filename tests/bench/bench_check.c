@@ -20,5 +20,5 @@ void check(csp_status status, const char *what)
 void expect(bool truth, const char *what)
 {
     if (!truth)
-        die(what, "expected, but not so");
+        die(what, "not so");
 }

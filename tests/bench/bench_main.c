@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_ROUNDS 25u
+#define DEFAULT_ROUNDS 40u
 #define QUICK_ROUNDS 5u
 #define MAX_ROUNDS 10000u
 

@@ -115,7 +115,7 @@ static entrant *enter_path(contest *c, product_job *j, product *p,
     char what[32];
 
     open_job(j, p, tier, path);
-    snprintf(what, sizeof what, "%s from Q.K, %s", p->shape.name,
+    snprintf(what, sizeof what, "%s from Q.K (%s)", p->shape.name,
              path == CSP_PATH_BLAS ? "BLAS" : "own");
     entrant *e = contest_enter(c, what, score, j);
     e->dtype = dtype_name(CSP_F32);

@@ -36,7 +36,7 @@ static entrant *enter_read(field *f, scene *s, csp_dtype dtype, bool bare)
 
     *j = (score_job){.scene = s, .dtype = dtype};
     snprintf(name, sizeof name, "%s read%s", s->shape.name,
-             bare ? ", no prefetch" : "");
+             bare ? " (no prefetch)" : "");
     return score_job_enter(f->contest, name,
                            bare ? score_job_read_bare : score_job_read, j,
                            f->state);
@@ -52,7 +52,7 @@ static entrant *enter_score(field *f, scene *s, csp_dtype dtype, csp_tier tier,
     config.compute.column_sums = column_sums;
     score_job_open(j, s, dtype, &config);
     snprintf(name, sizeof name, "%s score%s", s->shape.name,
-             column_sums == CSP_PATH_BLAS ? ", BLAS sums" : "");
+             column_sums == CSP_PATH_BLAS ? " (BLAS sums)" : "");
     return score_job_enter(f->contest, name, score_job_run, j, f->state);
 }
 

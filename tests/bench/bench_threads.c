@@ -66,7 +66,7 @@ static entrant *enter(contest *c, pruner_job *j, cache_state state)
     const shape *p = &j->scene->shape;
     char what[32];
 
-    snprintf(what, sizeof what, "%s pruner, %u rows", p->name,
+    snprintf(what, sizeof what, "%s pruner (%u rows)", p->name,
              (unsigned)p->n_rows);
     entrant *e = contest_enter(c, what, score, j);
     e->dtype = dtype_name(j->dtype);

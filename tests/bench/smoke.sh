@@ -27,6 +27,7 @@ do
         { echo "$output"; echo "no figure $figure"; exit 1; }
 done
 
+awk -F, 'NF != 14 { print "not 14 cells: " $0; bad = 1 } END { exit bad }' "$csv"
 rows=$(echo "$output" | grep -cE '^.{24} .{4} .{6} (4K|2M) ')
 lines=$(grep -cE ',(4K|2M),' "$csv")
 [ "$rows" -gt 0 ] && [ "$rows" = "$lines" ] ||
