@@ -1,7 +1,7 @@
 /*
  * bench_pool.c - a hook of two threads: the caller and one that waits
  *
- * The caller works at once.  If it is done before the helper woke up, nobody
+ * The caller works at once.  If it is done before the partner woke up, nobody
  * has to wait for that: the call is withdrawn.
  */
 #include "bench.h"
@@ -13,7 +13,7 @@
 typedef enum call { CALL_NONE, CALL_MADE, CALL_TAKEN, CALL_QUIT } call;
 
 struct pool {
-    pthread_t helper;
+    pthread_t partner;
     pthread_mutex_t lock;
     pthread_cond_t called, finished;
     call call;
@@ -74,7 +74,7 @@ pool *pool_open(void)
     expect(pthread_mutex_init(&p->lock, NULL) == 0 &&
                pthread_cond_init(&p->called, NULL) == 0 &&
                pthread_cond_init(&p->finished, NULL) == 0 &&
-               pthread_create(&p->helper, NULL, help, p) == 0,
+               pthread_create(&p->partner, NULL, help, p) == 0,
            "a second thread");
     return p;
 }
@@ -85,7 +85,7 @@ void pool_close(pool *p)
     p->call = CALL_QUIT;
     pthread_cond_signal(&p->called);
     pthread_mutex_unlock(&p->lock);
-    pthread_join(p->helper, NULL);
+    pthread_join(p->partner, NULL);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->called);
     pthread_cond_destroy(&p->finished);

@@ -10,7 +10,7 @@
 
 typedef struct pool pool;
 
-/* The helper is pinned to another CPU than the caller, if there is one. */
+/* The partner is pinned to another CPU than the caller, if there is one. */
 pool *pool_open(void);
 void pool_close(pool *p);
 csp_parallel pool_hook(pool *p);
