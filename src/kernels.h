@@ -57,6 +57,10 @@ typedef struct csp__kernels {
                                        float weight, float *restrict e,
                                        float *restrict sums);
 
+    /* Behind a row 'size' bytes from x on are not read: what the next row needs
+       is fetched all the same, as its stream was not broken off. */
+    void (*pass_over)(const void *x, size_t size);
+
     /* sums[i] = fma(weight, x[i], sums[i]).  Returns the sum of x in blocks. */
     double (*add_row[CSP__N_DTYPES])(const void *x, size_t n, float weight,
                                      float *restrict sums);

@@ -41,7 +41,7 @@
    for itself.  The hardware's own prefetching suffices for a plain sum, not for
    a loop that computes and stores as well.  Bytes, tuned by tests/bench. */
 #define FAR_AHEAD 12288
-#define NEAR_AHEAD 1024
+#define NEAR_AHEAD 6144
 
 /* Bytes fetched at once. */
 #define LINE ((size_t)64)
@@ -147,6 +147,11 @@ INLINE void fetch_ahead(const unsigned char *at, size_t size)
         __builtin_prefetch(at + line + FAR_AHEAD, 0, 2);
         __builtin_prefetch(at + line + NEAR_AHEAD, 0, 3);
     }
+}
+
+KERNEL void pass_over(const void *x, size_t size)
+{
+    fetch_ahead(x, size);
 }
 
 INLINE group load_group(reader in, const unsigned char *at, exponent by)
@@ -506,6 +511,7 @@ static void overlay(csp__kernels *kernels)
         .row_max = TYPES(row_max),
         .exp_row = TYPES(exp_row),
         .weigh_row = TYPES(weigh_row),
+        .pass_over = pass_over,
         .add_row = TYPES(add_row),
         .load = TYPES(load_row),
         .store = TYPES(store_row),

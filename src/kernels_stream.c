@@ -15,7 +15,8 @@
 /* From so many bytes on; less is likely to be used while it is in a cache. */
 #define LEAST ((size_t)1 << 16)
 
-/* Bytes of cells fetched ahead. */
+/* Bytes of cells fetched ahead, into the second cache: it has more room for
+   what comes from memory. */
 #define AHEAD ((size_t)4096)
 
 #define LINE ((size_t)64)
@@ -23,7 +24,7 @@
 static inline void fetch(const unsigned char *cell, size_t size)
 {
     for (size_t i = 0; i < size; i += LINE)
-        __builtin_prefetch(cell + i, 0, 3);
+        __builtin_prefetch(cell + i, 0, 2);
 }
 
 static inline void copy_cell(unsigned char *to, const unsigned char *from,

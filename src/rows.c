@@ -19,6 +19,9 @@
 #define MAX_TILE_ROWS 64u
 #define MIN_TILE_ROWS 2u
 
+/* Bytes from the end of one row to the next that do not break a stream. */
+#define NEAR 4096u
+
 /* Keys widened together. */
 #define CHUNK_KEYS 256u
 
@@ -257,6 +260,7 @@ bool csp__feed_next(csp__feed *feed, csp__row *row)
     if (feed->next == w->group * feed->n_queries)
         return false;
     csp__feed_locate(feed, feed->next, row);
+    row->skipped = 0;
     if (w->attention->source == CSP_QUERY_KEY) {
         if (feed->next == feed->tile_end) {
             csp__feed_load(feed);
@@ -266,8 +270,12 @@ bool csp__feed_next(csp__feed *feed, csp__row *row)
                  (size_t)(feed->next - feed->tile_begin) * feed->tile_keys;
         row->dtype = CSP_F32;
     } else {
-        row->x = csp__row_at(&w->attention->scores, row->head, row->query);
-        row->dtype = w->attention->scores.dtype;
+        const csp_tensor *scores = &w->attention->scores;
+        const size_t used = row->n * csp__dtype_size(scores->dtype);
+        row->x = csp__row_at(scores, row->head, row->query);
+        row->dtype = scores->dtype;
+        if (scores->row_stride > used && scores->row_stride - used < NEAR)
+            row->skipped = scores->row_stride - used;
     }
     feed->next++;
     return true;

@@ -37,6 +37,7 @@ typedef struct csp__row {
     uint32_t head;  /* query head */
     uint32_t query; /* row of the view */
     uint32_t n;     /* cached rows it may see: a prefix */
+    size_t skipped; /* bytes from there to the next row, if that is near */
 } csp__row;
 
 typedef struct csp__feed {

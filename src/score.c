@@ -145,6 +145,9 @@ static csp_status step(const csp__kernels *k, double n_softmax,
         memset(e + p->n, 0, (n - p->n) * sizeof *e);
     double sum =
         k->weigh_row[row->dtype](row->x, n, by->shift, p->weight, e, sums);
+    k->pass_over((const unsigned char *)row->x +
+                     n * csp__dtype_size(row->dtype),
+                 row->skipped);
     double total = by->sink + sum;
     if (!csp__scale_is_safe(sum, total)) {
         csp__exps exps;
