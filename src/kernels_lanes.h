@@ -40,8 +40,8 @@
    what comes from memory, and from there into the first, which scratch needs
    for itself.  The hardware's own prefetching suffices for a plain sum, not for
    a loop that computes and stores as well.  Bytes, tuned by tests/bench. */
-#define FAR_AHEAD 12288
-#define NEAR_AHEAD 6144
+#define FAR_AHEAD 24576
+#define NEAR_AHEAD 8192
 
 /* Bytes fetched at once. */
 #define LINE ((size_t)64)
