@@ -19,7 +19,7 @@
 /* Rows and keys of a tile of the product: 16 of 32 registers hold sums. */
 #define BLOCK_ROWS 4
 
-/* Vectors of a row treated together: registers suffice for two. */
+/* Vectors of a row treated together: registers suffice for four. */
 #define TOGETHER 4
 
 typedef __m512 lanes;

@@ -56,58 +56,6 @@ typedef struct reader {
     size_t size;
 } reader;
 
-typedef struct exponent {
-    lanes low;
-    lanes high;
-    lanes round;
-} exponent;
-
-INLINE exponent exponent_of(int shift)
-{
-    return (exponent){.low = splat(LOW(shift)),
-                      .high = splat(HIGH(shift)),
-                      .round = splat(ROUND(shift))};
-}
-
-/*
- * Neighbours in a row that go through exp2_scaled together, step by step: the
- * chain of one is long, and a processor looks only so far ahead.
- */
-typedef struct group {
-    lanes v[TOGETHER];
-} group;
-
-#define GROUP ((size_t)TOGETHER * LANES)
-#define EACH(v) _Pragma("GCC unroll 4") for (size_t v = 0; v < TOGETHER; v++)
-
-/* See exp2_scaled in kernels_scalar.c, of which these are the beginning, the
-   middle and the end. */
-INLINE lanes clamped(lanes x, exponent by)
-{
-    return smaller(by.high, larger(by.low, x));
-}
-
-INLINE lanes reduced(lanes x, exponent by, lanes *scale)
-{
-    const lanes rounded = mul_add(x, splat(EIGHTHS_HI), by.round);
-    const lanes k = sub(rounded, by.round);
-    *scale = power(rounded);
-    return mul_add(x, splat(EIGHTHS_LO), mul_sub(x, splat(EIGHTHS_HI), k));
-}
-
-INLINE lanes expanded(lanes f, lanes scale)
-{
-    const lanes q = mul_add(mul_add(splat(C3), f, splat(C2)), f, splat(C1));
-    return mul_add(mul(scale, f), q, scale);
-}
-
-INLINE lanes exp2_scaled(lanes x, exponent by)
-{
-    lanes scale;
-    const lanes f = reduced(clamped(x, by), by, &scale);
-    return expanded(f, scale);
-}
-
 /* Where the block of a long sum that begins at 'begin' ends, and its last
    whole vector. */
 INLINE size_t block_end(size_t begin, size_t n)
@@ -119,6 +67,25 @@ INLINE size_t whole_end(size_t begin, size_t end)
 {
     return end - (end - begin) % LANES;
 }
+
+/* Addresses, as they may be beyond the end of what there is: fetching from
+   there is harmless. */
+INLINE void fetch_ahead(const unsigned char *at, size_t size)
+{
+    const uintptr_t begin = (uintptr_t)at;
+
+    for (uintptr_t line = begin; line < begin + size; line += LINE) {
+        __builtin_prefetch((const void *)(line + FAR_AHEAD), 0, 2);
+        __builtin_prefetch((const void *)(line + NEAR_AHEAD), 0, 3);
+    }
+}
+
+KERNEL void pass_over(const void *x, size_t size)
+{
+    fetch_ahead(x, size);
+}
+
+#include "kernels_lanes_exp.h"
 
 INLINE float row_max(reader in, const void *x, size_t n)
 {
@@ -140,124 +107,6 @@ INLINE float row_max(reader in, const void *x, size_t n)
     return any_nan(nan) ? NAN : highest(max);
 }
 
-/* Fetching beyond the end of memory is harmless. */
-INLINE void fetch_ahead(const unsigned char *at, size_t size)
-{
-    for (size_t line = 0; line < size; line += LINE) {
-        __builtin_prefetch(at + line + FAR_AHEAD, 0, 2);
-        __builtin_prefetch(at + line + NEAR_AHEAD, 0, 3);
-    }
-}
-
-KERNEL void pass_over(const void *x, size_t size)
-{
-    fetch_ahead(x, size);
-}
-
-INLINE group load_group(reader in, const unsigned char *at, exponent by)
-{
-    group x;
-    EACH (v)
-        x.v[v] = clamped(in.load(at + v * LANES * in.size), by);
-    return x;
-}
-
-/* What weigh_row does beside exp_row: the row before is added up.  'adds' and
-   all a reader holds are constants once inlined. */
-typedef struct weighing {
-    bool adds;
-    lanes weight;
-} weighing;
-
-INLINE void weigh(weighing w, const float *e, float *sums)
-{
-    if (w.adds)
-        save_f32(sums, mul_add(w.weight, load_f32(e), load_f32(sums)));
-}
-
-/* What a group becomes, stored and added to the row's sum. */
-INLINE lanes finish_group(group f, group scale, weighing w, lanes sum, float *e,
-                          float *sums)
-{
-    EACH (v)
-        weigh(w, e + v * LANES, sums + v * LANES);
-    EACH (v)
-        f.v[v] = expanded(f.v[v], scale.v[v]);
-    EACH (v)
-        save_f32(e + v * LANES, f.v[v]);
-    EACH (v)
-        sum = add(sum, f.v[v]);
-    return sum;
-}
-
-/* The whole groups of [begin, end), at least one.  A group is loaded while the
-   one before is under way. */
-INLINE lanes exp_groups(reader in, const unsigned char *at, size_t begin,
-                        size_t end, exponent by, weighing w, float *e,
-                        float *sums)
-{
-    lanes sum = splat(0.0f);
-    group x = load_group(in, at + begin * in.size, by);
-    group f, scale;
-    size_t i = begin;
-
-    for (; i + GROUP < end; i += GROUP) {
-        fetch_ahead(at + i * in.size, GROUP * in.size);
-        EACH (v)
-            f.v[v] = reduced(x.v[v], by, &scale.v[v]);
-        x = load_group(in, at + (i + GROUP) * in.size, by);
-        sum = finish_group(f, scale, w, sum, e + i, sums + i);
-    }
-    fetch_ahead(at + i * in.size, GROUP * in.size);
-    EACH (v)
-        f.v[v] = reduced(x.v[v], by, &scale.v[v]);
-    return finish_group(f, scale, w, sum, e + i, sums + i);
-}
-
-/* Less than a vector, at the end of a row. */
-INLINE lanes exp_part(reader in, const unsigned char *at, size_t n, exponent by,
-                      weighing w, float *e, float *sums)
-{
-    if (w.adds)
-        save_part_f32(sums,
-                      mul_add(w.weight, part_f32(e, n), part_f32(sums, n)), n);
-    const lanes y = first(exp2_scaled(in.part(at, n), by), n, splat(0.0f));
-    save_part_f32(e, y, n);
-    return y;
-}
-
-/* exp_row and weigh_row. */
-INLINE double exp_blocks(reader in, const void *x, size_t n, int shift,
-                         weighing w, float *e, float *sums)
-{
-    const unsigned char *at = x;
-    const exponent by = exponent_of(shift);
-    double total = 0.0;
-
-    for (size_t i = 0; i < n;) {
-        const size_t end = block_end(i, n);
-        const size_t groups = TOGETHER > 1 ? i + (end - i) / GROUP * GROUP : i;
-        lanes sum = splat(0.0f);
-        if (i < groups)
-            sum = exp_groups(in, at, i, groups, by, w, e, sums);
-        i = groups;
-        for (const size_t whole = whole_end(i, end); i < whole; i += LANES) {
-            if (i * in.size % LINE == 0)
-                fetch_ahead(at + i * in.size, LINE);
-            weigh(w, e + i, sums + i);
-            const lanes y = exp2_scaled(in.load(at + i * in.size), by);
-            save_f32(e + i, y);
-            sum = add(sum, y);
-        }
-        if (i < end)
-            sum = add(sum, exp_part(in, at + i * in.size, end - i, by, w, e + i,
-                                    sums + i));
-        i = end;
-        total += (double)fold(sum);
-    }
-    return total;
-}
-
 INLINE double add_row(reader in, const void *x, size_t n, float weight,
                       float *restrict sums)
 {
@@ -269,6 +118,8 @@ INLINE double add_row(reader in, const void *x, size_t n, float weight,
         const size_t end = block_end(i, n);
         lanes sum = splat(0.0f);
         for (const size_t whole = whole_end(i, end); i < whole; i += LANES) {
+            if (i * in.size % LINE == 0)
+                fetch_ahead(at + i * in.size, LINE);
             lanes y = in.load(at + i * in.size);
             save_f32(sums + i, mul_add(w, y, load_f32(sums + i)));
             sum = add(sum, y);

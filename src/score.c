@@ -279,12 +279,14 @@ static csp_status score_head(const csp__kernels *k, const csp_config *config,
     const csp_tokens *tokens = s->feed.window->tokens;
     const uint32_t n = csp__count(tokens, g);
     const size_t at = (size_t)g * to->capacity;
+    uint32_t left = n_voting;
 
-    for (uint32_t modality = 0; modality < CSP_MAX_MODALITIES; modality++) {
+    for (uint32_t modality = 0; left > 0; modality++) {
         uint32_t n_chosen = 0;
         for (uint32_t i = 0; i < n_voting; i++)
             if (s->query_modality[i] == modality)
                 s->chosen[n_chosen++] = s->queries[i];
+        left -= n_chosen;
         if (n_chosen == 0)
             continue;
         memset(s->sums, 0, n * sizeof *s->sums);
