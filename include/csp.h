@@ -390,8 +390,10 @@ typedef struct csp_importance {
  * The relative error of a weight is below 3e-6 (weights below 2^-125 may be 0),
  * the sum of R of them adds at most R * 2^-24: bounds of the worst case, usual
  * errors are below 1e-6.  A score is read once, in rows much unlike the one
- * before three times; a few rows of logits of CSP_QUERY_KEY exist at a time:
- * O(heads * queries * keys), times head_dim.
+ * before three times.  Of CSP_QUERY_KEY a few rows of logits exist at a time;
+ * beyond 16,384 keys a few pieces of rows do, and are computed twice.
+ * O(heads * queries * keys), times head_dim.  The workspace is two floats a key
+ * and little more, with queries and keys of up to 256 channels below 1 MiB more.
  *
  * Returns CSP_OK; view errors; CSP_E_CONFIG; CSP_E_WORKSPACE;
  * CSP_E_UNSUPPORTED; CSP_E_NOT_FINITE if a score that is read, or an lse, is
@@ -611,7 +613,8 @@ CSP_API csp_cells csp_cells_packed(void *data, uint32_t n_heads,
  *         cells may take turns (K and V interleaved) where strides show it.
  *
  * Every view is checked before the first byte moves.  Cells behind the kept
- * ones keep their bytes.  O(bytes kept).
+ * ones keep their bytes.  O(bytes kept); on x86-64 many cells of 64 bytes or a
+ * multiple are written past the caches.
  *
  * Returns CSP_OK; view errors (CSP_E_STRIDE if cells of a view overlap,
  * CSP_E_CAPACITY if 'dst' has too few tokens); CSP_E_OVERLAP.

@@ -15,8 +15,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__FP_FAST_FMAF) || defined(__aarch64__) || defined(__s390x__) ||   \
-    (defined(__riscv_flen) && __riscv_flen >= 32) || defined(__powerpc64__)
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__) ||     \
+    defined(__s390x__) || (defined(__riscv_flen) && __riscv_flen >= 32) ||     \
+    defined(__powerpc64__)
 #define CSP__HAS_FMA 1
 #else
 #define CSP__HAS_FMA 0
