@@ -228,7 +228,7 @@ typedef enum csp_tier {
     CSP_TIER_AUTO = 0,   /* the best this CPU has */
     CSP_TIER_SCALAR = 1, /* portable C */
     CSP_TIER_AVX2 = 2,   /* with FMA and F16C */
-    CSP_TIER_AVX512 = 3, /* F, BW, VL, DQ */
+    CSP_TIER_AVX512 = 3, /* F, BW, VL, DQ, and what AVX2 needs */
     CSP_TIER_NEON = 4    /* AArch64 */
 } csp_tier;
 
@@ -243,7 +243,8 @@ typedef enum csp_path {
 typedef struct csp_compute {
     csp_tier tier;
     csp_path product;     /* logits of CSP_QUERY_KEY */
-    csp_path column_sums; /* sums of csp_score over rows */
+    csp_path column_sums; /* sums of csp_score over rows; those of CSP_QUERY_KEY
+                             beyond 16,384 keys are always own kernels' */
 } csp_compute;
 
 /* For n_intra: what the budget leaves beside protected rows and n_inter. */
@@ -393,7 +394,7 @@ typedef struct csp_importance {
  * before three times.  Of CSP_QUERY_KEY a few rows of logits exist at a time;
  * beyond 16,384 keys a few pieces of rows do, and are computed twice.
  * O(heads * queries * keys), times head_dim.  The workspace is two floats a key
- * and little more, with queries and keys of up to 256 channels below 1 MiB more.
+ * and little more, with queries and keys of up to 256 channels at most 1 MiB.
  *
  * Returns CSP_OK; view errors; CSP_E_CONFIG; CSP_E_WORKSPACE;
  * CSP_E_UNSUPPORTED; CSP_E_NOT_FINITE if a score that is read, or an lse, is
@@ -647,7 +648,8 @@ typedef struct csp_calibration {
  * 'compute'    NULL: automatic.
  *
  * Cost, determinism and errors as csp_score, and CSP_E_CONFIG for probabilities
- * without lse; on error the sums are as before.
+ * without lse; on error the sums are as before.  Rows of CSP_QUERY_KEY are kept
+ * whole however long they are: the workspace grows by two rows of logits.
  */
 CSP_API csp_status csp_calibrate(const csp_attention *attention,
                                  const csp_tokens *tokens, const csp_kept *kept,

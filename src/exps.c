@@ -2,7 +2,7 @@
  * exps.c - the exponentials of one row of logits
  *
  * A shift is an integer exponent, so it cancels without rounding and the
- * weights do not depend on it.  Logits beyond 10^5 or so would lose their
+ * weights do not depend on it.  Logits beyond 2^18 would lose their
  * fraction on the way; such a row is moved next to zero in float first, as any
  * softmax does.
  */
@@ -12,8 +12,24 @@
 
 #include "numeric.h"
 
-/* Logits that a shift fits: exponents are exact up to 2^22. */
-#define MAX_LOGIT 0x1p19f
+/* Logits that a shift fits: eighths of octaves are exact up to 2^22. */
+#define MAX_LOGIT 0x1p18f
+
+/* The largest guess: what is safe under it, 100 octaves more, is no larger a
+   logit, so that a guess takes no row from where its maximum belongs. */
+#define MAX_GUESS 378000
+
+int csp__guess(int shift)
+{
+    const int guess = shift - 24;
+
+    return guess >= -MAX_GUESS && guess <= MAX_GUESS ? guess : 0;
+}
+
+float csp__weight(double sum, double total)
+{
+    return sum > 0.0 ? (float)(1.0 / total) : 0.0f;
+}
 
 csp__exps csp__scale_of(float max)
 {

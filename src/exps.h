@@ -29,11 +29,12 @@ static inline bool csp__scale_is_safe(double sum, double total)
     return sum >= 0.5 && sum <= 0x1p100 && total <= 0x1p125;
 }
 
-/* A guess for rows like one of this shift: lower, as there is room above. */
-static inline int csp__guess(int shift)
-{
-    return shift - 24;
-}
+/* A guess for rows like one of this shift: lower, as there is room above; 0
+   where logits are too large to guess. */
+int csp__guess(int shift);
+
+/* The weight of a row's exponentials: 1 / total, nothing if all is masked. */
+float csp__weight(double sum, double total);
 
 /* The right scale for a row whose largest logit is 'max', a number or -inf;
    sum 0. */

@@ -4,9 +4,9 @@
  * Where there is an instruction, fmaf is it.  Elsewhere fmaf is a slow call,
  * and double nearly does: the product of two floats is exact there, and
  * rounding the sum first to double and then to float goes wrong only if the
- * double lies halfway between two floats, or below the normal ones, where
- * floats are coarser.  Such a sum is noticed, not repaired, so that a compiler
- * can do several at once; then all sixteen are done again by fmaf.
+ * double lies halfway between two floats, or not above the least normal one,
+ * below which floats are coarser.  Such a sum is noticed, not repaired, so that
+ * a compiler can do several at once; then all sixteen are done again by fmaf.
  */
 #ifndef CSP_FMA_H
 #define CSP_FMA_H
@@ -55,7 +55,7 @@ static inline void csp__fma16(const float *a, const float *b, float *c)
         sums[i] =
             csp__fma_or_doubt((double)a[i], (double)b[i], (double)c[i], &doubt);
     for (int i = 0; i < 16; i++)
-        doubt |= (fabsf(sums[i]) < 0x1p-126f) & (a[i] != 0.0f);
+        doubt |= (fabsf(sums[i]) <= 0x1p-126f) & (a[i] != 0.0f);
     if (!CSP__HAS_FMA && doubt != 0)
         for (int i = 0; i < 16; i++)
             sums[i] = fmaf(a[i], b[i], c[i]);

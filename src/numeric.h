@@ -17,8 +17,8 @@
 #if defined(__FAST_MATH__) ||                                                  \
     (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) ||                 \
     (FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16)
-#error                                                                         \
-    "IEEE floats only: no -ffast-math, no x87, -fexcess-precision=fast on s390x"
+/* i386 wants -msse2 -mfpmath=sse, s390x -fexcess-precision=fast. */
+#error "IEEE floats only: no -ffast-math, no x87, no floats kept in double"
 #endif
 
 /* A fused a * b + c rounds once; results would differ from CPU to CPU.  GCC

@@ -74,7 +74,7 @@ static bool weigh(piece_row *row, double n)
 {
     const double total = csp__sink(&row->exps, n) + row->exps.sum;
 
-    row->weight = row->exps.sum > 0.0 ? (float)(1.0 / total) : 0.0f;
+    row->weight = csp__weight(row->exps.sum, total);
     return csp__scale_is_safe(row->exps.sum, total);
 }
 

@@ -15,8 +15,9 @@ bool csp__in_pieces(const csp__window *window);
 
 /*
  * Add the n-softmax weights of the feed's rows to sums[n_keys]: the bits are
- * those of whole rows.  The feed has a tile of pieces; e[CSP__PIECE_KEYS] is
- * scratch.  CSP_E_NOT_FINITE for a logit that is NaN or +inf.
+ * those of whole rows, but for weights below 2^-125.  The feed has a tile of
+ * pieces; e[CSP__PIECE_KEYS] is scratch.  CSP_E_NOT_FINITE for a logit that is
+ * NaN or +inf.
  */
 csp_status csp__sum_pieces(const csp__kernels *kernels, double n,
                            csp__feed *feed, float *e, float *sums);

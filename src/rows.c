@@ -274,7 +274,8 @@ bool csp__feed_next(csp__feed *feed, csp__row *row)
         const size_t used = row->n * csp__dtype_size(scores->dtype);
         row->x = csp__row_at(scores, row->head, row->query);
         row->dtype = scores->dtype;
-        if (scores->row_stride > used && scores->row_stride - used < NEAR)
+        if (scores->n_rows > 1 && scores->row_stride > used &&
+            scores->row_stride - used < NEAR)
             row->skipped = scores->row_stride - used;
     }
     feed->next++;

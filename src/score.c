@@ -159,7 +159,7 @@ static csp_status step(const csp__kernels *k, double n_softmax,
         total = csp__sink(&exps, n_softmax) + sum;
         *by = guess_of(csp__guess(exps.shift), n_softmax);
     }
-    p->weight = sum > 0.0 ? (float)(1.0 / total) : 0.0f;
+    p->weight = csp__weight(sum, total);
     p->n = n;
     return CSP_OK;
 }
@@ -198,7 +198,7 @@ static csp_status sum_logits_blas(const csp__kernels *k,
             return status;
         memset(e + row.n, 0, (n_keys - row.n) * sizeof *e);
         double total = csp__sink(&exps, config->n) + exps.sum;
-        weights[filled++] = exps.sum > 0.0 ? (float)(1.0 / total) : 0.0f;
+        weights[filled++] = csp__weight(exps.sum, total);
         if (filled == s->e_rows) {
             k->column_sums(s->e, n_keys, filled, n_keys, weights, s->sums);
             filled = 0;

@@ -203,12 +203,14 @@ static uint32_t add_kept(const csp__units *units, const csp_config *config,
     const uint32_t n_units = units->last - units->first;
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < n_units; i += 64) {
-        uint64_t word = set[i / 64];
-        if (n_units - i < 64) /* nothing behind the last candidate */
-            word &= (UINT64_C(1) << (n_units - i)) - 1;
+    for (size_t i = 0; i < csp__words(n_units); i++) {
+        const uint32_t begin = (uint32_t)(i * 64);
+        uint64_t word = set[i];
+        if (n_units - begin < 64) /* nothing behind the last candidate */
+            word &= (UINT64_C(1) << (n_units - begin)) - 1;
         for (; word != 0; word &= word - 1) {
-            const uint32_t u = units->first + i + (uint32_t)csp__lowest(word);
+            const uint32_t u =
+                units->first + begin + (uint32_t)csp__lowest(word);
             if (config->block == 1)
                 rows[n++] = u;
             else
@@ -305,6 +307,18 @@ static csp_status check_kept_room(const csp_tokens *tokens,
     return csp__check_array(n_lists, kept->capacity);
 }
 
+/* Whether the protected units of every list fit the budget. */
+static csp_status check_units(const csp_tokens *tokens,
+                              const csp_config *config, uint32_t n_lists)
+{
+    csp_status status = CSP_OK;
+    csp__units units;
+
+    for (uint32_t list = 0; list < n_lists && status == CSP_OK; list++)
+        status = csp__units_of(csp__count(tokens, list), config, &units);
+    return status;
+}
+
 uint32_t csp_kept_bound(const csp_tokens *tokens, const csp_config *config)
 {
     if (tokens == NULL || tokens->n_kv_heads == 0 ||
@@ -347,12 +361,9 @@ csp_status csp_select(const csp_importance *importance,
     if (status != CSP_OK)
         return status;
     if ((status = csp__check_tokens(tokens)) != CSP_OK ||
-        (status = check_kept_room(tokens, config, kept)) != CSP_OK)
+        (status = check_kept_room(tokens, config, kept)) != CSP_OK ||
+        (status = check_units(tokens, config, kept->n_lists)) != CSP_OK)
         return status;
-    for (uint32_t list = 0; list < kept->n_lists; list++)
-        if ((status = csp__units_of(csp__count(tokens, list), config,
-                                    &s.ranking.units)) != CSP_OK)
-            return status;
     size_t needed = csp_select_workspace_size(tokens, config);
     status = csp__check_workspace(workspace, workspace_size, needed);
     if (status != CSP_OK)

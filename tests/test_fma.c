@@ -76,6 +76,8 @@ TEST(fma_rounds_once)
     check_one(0x1p-100f, 0x1p-40f, 0x1p-149f);
     check_one(0x1.8p-75f, 0x1p-75f, 0.0f);
     check_one(0x1p-75f, 0x1p-75f, 0.0f);
+    check_one(0x1.000ff2p-75f, -0x1.ffe01ep-76f, 0x1p-126f);
+    check_one(-0x1.000ff2p-75f, 0x1.ffe01ep-76f, 0x1p-126f);
     check_one(0x1.fffffep+127f, 2.0f, -INFINITY);
     check_one(0x1.fffffep+127f, 1.0f, 0x1p+103f);
     check_one(0.0f, INFINITY, 1.0f);

@@ -87,7 +87,7 @@ TEST(exp_row_of_large_logits_is_within_two_ulp_under_their_shift)
     const csp__kernels k = kernels_of(CSP_TIER_AUTO);
     const double ln2 = 0x1.62e42fefa39efp-1;
 
-    for (float x = 1000.0f; x < 500000.0f; x *= 1.0371f)
+    for (float x = 1000.0f; x < 262144.0f; x *= 1.0371f)
         for (int sign = -1; sign <= 1; sign += 2) {
             const float logit = (float)sign * x;
             const int shift = (int)floor((double)logit / ln2);

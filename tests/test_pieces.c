@@ -6,10 +6,14 @@
  */
 #include "test.h"
 
+#include "digest.h"
 #include "kernels.h"
 #include "numeric.h"
 #include "pieces.h"
 #include "random.h"
+
+/* Of importance, on every tier and machine. */
+static const uint64_t committed = UINT64_C(0xd26da2310b62bbd4);
 
 enum { HEADS = 2, QUERIES = 40, KEYS = 17000, DIM = 21 };
 
@@ -104,6 +108,33 @@ TEST(pieces_of_rows_unlike_each_other_are_rescaled)
     check(f);
 }
 
+/* Around the largest logits that a scale fits. */
+TEST(pieces_of_large_logits_are_those_of_rows)
+{
+    fixture *f = set_up();
+    for (size_t i = 0; i < COUNT(f->keys); i++)
+        f->keys[i] = i % DIM == 0 ? 1.0f : 1e-5f * f->keys[i];
+    for (size_t r = 0; r < HEADS * QUERIES; r++) {
+        f->queries[r * DIM] = 524280.0f + 4.0f * (float)(r % 5);
+        for (size_t i = 1; i < DIM; i++)
+            f->queries[r * DIM + i] *= 1e4f;
+    }
+
+    check(f);
+}
+
+TEST(pieces_have_the_committed_bits)
+{
+    fixture *f = set_up();
+    uint64_t digest = DIGEST_START;
+
+    assert_ok(score(f, &f->attention, f->sums[0]));
+    digest_floats(&digest, &f->sums[0][0][0], 2 * (size_t)KEYS);
+
+    if (digest != committed)
+        fail_msg("got 0x%016llx", (unsigned long long)digest);
+}
+
 TEST(pieces_with_every_key_visible_and_no_sink)
 {
     fixture *f = set_up();
@@ -177,6 +208,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_sum_up_to_the_bits_of_whole_rows),
         cmocka_unit_test(pieces_of_rows_unlike_each_other_are_rescaled),
+        cmocka_unit_test(pieces_of_large_logits_are_those_of_rows),
+        cmocka_unit_test(pieces_have_the_committed_bits),
         cmocka_unit_test(pieces_with_every_key_visible_and_no_sink),
         cmocka_unit_test(pieces_on_every_tier_are_the_same),
         cmocka_unit_test(pieces_of_half_precision_keys_and_capped_logits),
