@@ -394,7 +394,8 @@ typedef struct csp_importance {
  * before three times.  Of CSP_QUERY_KEY a few rows of logits exist at a time;
  * beyond 16,384 keys a few pieces of rows do, and are computed twice.
  * O(heads * queries * keys), times head_dim.  The workspace is two floats a key
- * and little more, with queries and keys of up to 256 channels at most 1 MiB.
+ * and little else; up to 1 MiB more for CSP_QUERY_KEY of at most 256 channels,
+ * up to 512 KiB more for column sums by BLAS.
  *
  * Returns CSP_OK; view errors; CSP_E_CONFIG; CSP_E_WORKSPACE;
  * CSP_E_UNSUPPORTED; CSP_E_NOT_FINITE if a score that is read, or an lse, is

@@ -2,9 +2,9 @@
  * exps.c - the exponentials of one row of logits
  *
  * A shift is an integer exponent, so it cancels without rounding and the
- * weights do not depend on it.  Logits beyond 2^18 would lose their
- * fraction on the way; such a row is moved next to zero in float first, as any
- * softmax does.
+ * weights do not depend on it.  Logits beyond 2^18 would lose their fraction on
+ * the way; such a row is moved next to zero in float first, as any softmax
+ * does.
  */
 #include "exps.h"
 
