@@ -27,7 +27,6 @@ bool tiny_open(tiny_file *file, const char *architecture, size_t n_tensors,
 
 void tiny_close(tiny_file *file);
 
-/* What did not reach the disk in full is removed. */
 bool tiny_write(const tiny_file *file, const char *path);
 
 /* The key "ARCHITECTURE.name". */

@@ -56,10 +56,8 @@ bool tiny_write(const tiny_file *file, const char *path)
     }
     bool written = gguf_write_to_file_ptr(file->gguf, out, false);
     written = fclose(out) == 0 && written;
-    if (!written) {
+    if (!written)
         fprintf(stderr, "tiny_gguf: %s: not written in full\n", path);
-        remove(path);
-    }
     return written;
 }
 
