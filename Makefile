@@ -1,12 +1,12 @@
 # Shortcuts around CMake.  Missing tools are installed where .ci/need may do that.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install-test cross coverage bench bench-peers bench-scaling \
-    format format-check clean
+.PHONY: help demo test install-test test-engine test-engine-real cross coverage \
+    bench bench-peers bench-scaling format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch] \
-    tests/bench/*.[ch] tests/bench/*.cpp)
+    tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] examples/*/*.[ch])
 
 # CMake's own make must not hear of this one.
 CMAKE = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake
@@ -18,6 +18,8 @@ help:
 	@echo 'make demo          prune a synthetic and a real prompt, print what is lost'
 	@echo 'make test          build and run every test'
 	@echo 'make install-test  build programs against the installed library'
+	@echo 'make test-engine   prune the cache of a real llama.cpp, which is downloaded'
+	@echo 'make test-engine-real   the same with a language model and real text'
 	@echo 'make cross         run every test on AArch64 and big-endian, emulated'
 	@echo 'make coverage      lines of src/ that the tests reach'
 	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
@@ -51,6 +53,14 @@ install-test:
 	@mkdir -p build
 	@.ci/need libc6-dev cmake g++ pkg-config
 	@tests/install/run.sh build/install-test
+
+test-engine:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake libcmocka-dev libcjson-dev
+	@tests/engine/run.sh build/engine
+
+test-engine-real: test-engine
+	@tests/engine/real.sh build/engine
 
 bench-peers:
 	@mkdir -p build

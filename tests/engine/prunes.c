@@ -1,0 +1,427 @@
+/*
+ * prunes.c - every KV head its own tokens, through the state
+ */
+#include "engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 60, BUDGET = 24 };
+
+static const engine_setup plain = {
+    .kind = "llama", .type_k = GGML_TYPE_F16, .type_v = GGML_TYPE_F16};
+
+static engine prompted(engine_setup setup, const csp_config *config)
+{
+    setup.config = config;
+    engine e = engine_open(&setup);
+    engine_prompt(&e, N);
+    e.capture->on = false;
+    return e;
+}
+
+/* ---- Every head keeps its own -------------------------------------------- */
+
+static void assert_cell(const csp_cells *from, uint32_t row,
+                        const csp_cells *to, uint32_t at, uint32_t head)
+{
+    for (uint32_t c = 0; c < from->n_channels; c++)
+        assert_memory_equal(
+            (const char *)to->data + head * to->head_stride +
+                c * to->channel_stride + at * to->token_stride,
+            (const char *)from->data + head * from->head_stride +
+                c * from->channel_stride + row * from->token_stride,
+            from->cell_size);
+}
+
+/* The cells of 'after' are the planned rows of 'before', bit for bit. */
+static void assert_gathered(const engine *e, const csp_llama_state *before,
+                            const csp_llama_state *after)
+{
+    bool heads_differ = false;
+    csp_kept kept;
+
+    for (uint32_t layer = 0; layer < e->model.n_layers; layer++) {
+        assert_ok(csp_pruner_kept(e->pruner, layer, &kept));
+        for (int v = 0; v < 2; v++) {
+            const bool elements =
+                v && (before->v_transposed || after->v_transposed);
+            const csp_cells from =
+                csp_llama_state_cells(before, layer, v, elements);
+            const csp_cells to =
+                csp_llama_state_cells(after, layer, v, elements);
+
+            for (uint32_t h = 0; h < kept.n_lists; h++)
+                for (uint32_t i = 0; i < kept.counts[h]; i++)
+                    assert_cell(&from, kept.rows[h * kept.capacity + i], &to, i,
+                                h);
+        }
+        for (uint32_t h = 1; h < kept.n_lists; h++)
+            heads_differ |= memcmp(kept.rows, kept.rows + h * kept.capacity,
+                                   BUDGET * sizeof *kept.rows) != 0;
+    }
+    assert_true(heads_differ);
+}
+
+static void prune_per_head(engine_setup setup)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine e = prompted(setup, &config);
+    csp_llama_state before = engine_state(&e, e.context), after;
+
+    assert_no_problem(csp_llama_state_values(&before, e.pruner));
+    assert_ok(csp_pruner_plan(e.pruner));
+    assert_no_problem(
+        csp_llama_state_prune(&before, e.pruner, before.v_transposed, &after));
+    assert_int_equal(after.n_cells, BUDGET);
+    assert_true(after.size < before.size);
+    assert_gathered(&e, &before, &after);
+    csp_llama_state_free(&before);
+
+    /* In one call, to the same bytes. */
+    assert_no_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
+    before = engine_state(&e, e.context);
+    assert_same_state(&before, &after);
+    for (uint32_t i = 0; i < 8; i++)
+        free(engine_decode(&e, e.context, 0, N + i));
+    csp_llama_state_free(&before);
+    csp_llama_state_free(&after);
+    engine_close(&e);
+}
+
+TEST(each_head_keeps_its_own_rows_bit_for_bit)
+{
+    static const engine_setup setups[] = {
+        {"llama", false, GGML_TYPE_F16, GGML_TYPE_F16, 0, 0, 0, NULL},
+        {"llama", false, GGML_TYPE_F32, GGML_TYPE_F32, 0, 0, 0, NULL},
+        {"llama", false, GGML_TYPE_BF16, GGML_TYPE_BF16, 0, 0, 0, NULL},
+        {"llama", true, GGML_TYPE_F16, GGML_TYPE_F16, 0, 0, 0, NULL},
+        {"llama64", false, GGML_TYPE_Q8_0, GGML_TYPE_F16, 0, 0, 0, NULL},
+        {"llama64", true, GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, 0, 0, 0, NULL},
+        {"llama64", true, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, 0, 0, 0, NULL},
+        {"llama64", true, GGML_TYPE_Q5_0, GGML_TYPE_IQ4_NL, 0, 0, 0, NULL},
+        {"learned", false, GGML_TYPE_F16, GGML_TYPE_F16, 0, 0, 0, NULL},
+        {"mrope", false, GGML_TYPE_F16, GGML_TYPE_F16, 0, 0, 0, NULL},
+    };
+
+    for (size_t i = 0; i < COUNT(setups); i++)
+        prune_per_head(setups[i]);
+}
+
+/* ---- Into another context ------------------------------------------------ */
+
+/* Half the tokens in a context of half the size, with the other attention. */
+static double transfer_difference(bool from_flash, bool to_flash)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine_setup setup = plain, target_setup = plain;
+
+    setup.flash = from_flash;
+    target_setup.flash = to_flash;
+    target_setup.n_ctx = 256;
+    engine e = prompted(setup, &config), twin = prompted(setup, &config);
+    const csp_llama_target target = {
+        .context = engine_context(&e, &target_setup),
+        .flash_attention = to_flash,
+    };
+    csp_llama_state before = engine_state(&e, e.context);
+    assert_no_problem(
+        csp_llama_prune(e.context, 0, &e.model, e.pruner, &target));
+    csp_llama_state after = engine_state(&e, e.context);
+    assert_same_state(&before, &after); /* the source stays */
+    assert_no_problem(
+        csp_llama_prune(twin.context, 0, &twin.model, twin.pruner, NULL));
+    const double difference =
+        engine_difference(&e, twin.context, target.context, N, 8);
+    csp_llama_state_free(&before);
+    csp_llama_state_free(&after);
+    llama_free(target.context);
+    engine_close(&twin);
+    engine_close(&e);
+    return difference;
+}
+
+TEST(pruned_into_a_smaller_context)
+{
+    assert_true(transfer_difference(false, false) < 1e-4);
+    assert_true(transfer_difference(true, true) < 1e-4);
+}
+
+TEST(pruned_into_one_with_flash_attention_and_back)
+{
+    assert_true(transfer_difference(false, true) < 3e-2);
+    assert_true(transfer_difference(true, false) < 3e-2);
+}
+
+/* What a target refuses can be tried again with another. */
+TEST(a_target_that_does_not_fit_changes_nothing)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine_setup other = plain;
+    engine e = prompted(plain, &config);
+    csp_llama_state before = engine_state(&e, e.context);
+
+    other.type_v = GGML_TYPE_F32;
+    csp_llama_target target = {.context = engine_context(&e, &other)};
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, &target),
+                   "does not take");
+    llama_free(target.context);
+    target.context = engine_context(&e, &plain);
+    target.flash_attention = true; /* not so */
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, &target),
+                   "does not take");
+    target.flash_attention = false;
+    free(engine_decode(&e, target.context, 0, 0));
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, &target),
+                   "not empty");
+    llama_memory_clear(llama_get_memory(target.context), true);
+    assert_no_problem(
+        csp_llama_prune(e.context, 0, &e.model, e.pruner, &target));
+    csp_llama_state after = engine_state(&e, e.context);
+    assert_same_state(&before, &after);
+    csp_llama_state_free(&before);
+    csp_llama_state_free(&after);
+    llama_free(target.context);
+    engine_close(&e);
+}
+
+TEST(quantised_values_do_not_go_where_v_is_transposed)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    const engine_setup setup = {
+        "llama64", true, GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, 0, 0, 0, NULL};
+    engine e = prompted(setup, &config);
+    const csp_llama_target target = {.context = engine_context(&e, &plain)};
+
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, &target),
+                   "quantised values");
+    llama_free(target.context);
+    engine_close(&e);
+}
+
+/* ---- Rounds, values ------------------------------------------------------ */
+
+TEST(decoding_and_pruning_take_turns)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine_setup setup = plain;
+
+    for (int flash = 0; flash < 2; flash++) {
+        setup.flash = flash;
+        setup.config = &config;
+        engine e = engine_open(&setup);
+        engine_prompt(&e, N);
+        for (int round = 0; round < 4; round++) {
+            csp_tokens tokens;
+
+            assert_no_problem(
+                csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
+            csp_llama_state state = engine_state(&e, e.context);
+            assert_int_equal(state.n_cells, BUDGET);
+            csp_llama_state_free(&state);
+            engine_prompt(&e, 17);
+            assert_ok(csp_pruner_tokens(e.pruner, 0, &tokens));
+            assert_int_equal(tokens.n_keys, BUDGET + 17);
+            for (uint32_t i = 1; i < tokens.n_keys; i++)
+                assert_true(tokens.positions[i - 1] < tokens.positions[i]);
+            assert_int_equal(tokens.positions[tokens.n_keys - 1],
+                             e.n_tokens - 1);
+        }
+        engine_close(&e);
+    }
+}
+
+static float norm_of(const engine *e, uint32_t layer, uint32_t head,
+                     uint32_t row)
+{
+    csp_importance importance;
+
+    assert_ok(csp_pruner_importance(e->pruner, layer, &importance));
+    assert_non_null(importance.value_norm);
+    return importance.value_norm[(size_t)head * importance.capacity + row];
+}
+
+/* The norms of a cache of each type are those of f32, as well as it holds
+   them; those of the state's bytes would be far off. */
+TEST(values_of_any_type_are_read)
+{
+    static const struct {
+        bool flash;
+        enum ggml_type type_k, type_v;
+        double tolerance;
+    } cases[] = {
+        {true, GGML_TYPE_F16, GGML_TYPE_F16, 1e-2},
+        {false, GGML_TYPE_F16, GGML_TYPE_F16, 1e-2},
+        {false, GGML_TYPE_BF16, GGML_TYPE_BF16, 3e-2},
+        {true, GGML_TYPE_F16, GGML_TYPE_Q8_0, 2e-2},
+    };
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    const engine_setup exact = {
+        "llama64", false, GGML_TYPE_F32, GGML_TYPE_F32, 0, 0, 0, NULL};
+    engine e = prompted(exact, &config);
+    csp_llama_state state = engine_state(&e, e.context);
+
+    assert_no_problem(csp_llama_state_values(&state, e.pruner));
+    csp_llama_state_free(&state);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const engine_setup setup = {"llama64",
+                                    cases[i].flash,
+                                    cases[i].type_k,
+                                    cases[i].type_v,
+                                    0,
+                                    0,
+                                    0,
+                                    NULL};
+        engine other = prompted(setup, &config);
+
+        state = engine_state(&other, other.context);
+        assert_no_problem(csp_llama_state_values(&state, other.pruner));
+        csp_llama_state_free(&state);
+        for (uint32_t h = 0; h < e.model.n_kv_heads; h++)
+            for (uint32_t row = 0; row < N; row++)
+                assert_near(norm_of(&other, 0, h, row), norm_of(&e, 0, h, row),
+                            cases[i].tolerance);
+        engine_close(&other);
+    }
+    engine_close(&e);
+}
+
+/* ---- Plans that a shared cell table cannot hold -------------------------- */
+
+static void refuse(const csp_config *config, const char *part)
+{
+    engine e = prompted(plain, config);
+    csp_llama_state before = engine_state(&e, e.context);
+
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
+                   part);
+    csp_llama_state after = engine_state(&e, e.context);
+    assert_same_state(&before, &after);
+    csp_llama_state_free(&before);
+    csp_llama_state_free(&after);
+
+    /* The pruner is as before, too: other settings do. */
+    const csp_config fine = engine_config(CSP_PER_HEAD, BUDGET);
+    assert_ok(csp_pruner_configure(e.pruner, &fine));
+    assert_no_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
+    engine_close(&e);
+}
+
+TEST(heads_that_keep_unequally_many_are_refused)
+{
+    csp_config config = engine_config(CSP_PER_HEAD, 0);
+
+    config.selection = CSP_INTERSECTION;
+    config.n_intra = config.n_inter = BUDGET;
+    refuse(&config, "different numbers");
+}
+
+TEST(the_last_token_must_stay)
+{
+    csp_config config = engine_config(CSP_PER_HEAD, 4);
+
+    config.recent = 0;
+    config.sinks = 4;
+    refuse(&config, "last token");
+}
+
+TEST(a_cache_that_moved_on_is_refused)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine e = prompted(plain, &config);
+
+    engine_prompt(&e, 2);
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL), "");
+    engine_close(&e);
+}
+
+/* ---- M-RoPE -------------------------------------------------------------- */
+
+enum { GRID = 6, BEFORE = 10, AFTER = 8 };
+
+/* Text, an image of which all tokens share a position, text. */
+static void prompt_with_image(engine *e)
+{
+    enum { PATCHES = GRID * GRID };
+    const int32_t dim = llama_model_n_embd_inp(e->llama);
+    struct llama_batch batch = llama_batch_init(4 * PATCHES, dim, 1);
+    random_source random = {.state = 3};
+
+    engine_prompt(e, BEFORE);
+    for (int32_t i = 0; i < PATCHES * dim; i++)
+        batch.embd[i] =
+            (float)random_between(&random, 0, 2000) / 1000.0f - 1.0f;
+    for (int i = 0; i < PATCHES; i++) {
+        batch.pos[i] = BEFORE;
+        batch.pos[PATCHES + i] = BEFORE + i / GRID;
+        batch.pos[2 * PATCHES + i] = BEFORE + i % GRID;
+        batch.pos[3 * PATCHES + i] = 0;
+        batch.n_seq_id[i] = 1;
+        batch.seq_id[i][0] = 0;
+        batch.logits[i] = i == PATCHES - 1;
+    }
+    batch.n_tokens = PATCHES;
+    assert_int_equal(llama_decode(e->context, batch), 0);
+    llama_batch_free(batch);
+    e->n_tokens += GRID; /* positions that the image takes */
+    engine_prompt(e, AFTER);
+}
+
+TEST(tokens_of_an_image_with_one_position_are_pruned_apart)
+{
+    enum { TOKENS = BEFORE + GRID * GRID + AFTER };
+    csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    const csp_span image = {BEFORE, BEFORE + GRID * GRID, 1};
+    engine_setup setup = plain;
+
+    config.n_inter = BUDGET / 3;
+    setup.kind = "mrope";
+    setup.config = &config;
+    engine e = engine_open(&setup);
+    assert_true(e.model.shared_positions);
+    assert_ok(csp_pruner_set_spans(e.pruner, &image, 1));
+    prompt_with_image(&e);
+    e.capture->on = false;
+    csp_llama_state before = engine_state(&e, e.context), after;
+    assert_int_equal(before.n_cells, TOKENS);
+    assert_no_problem(csp_llama_state_values(&before, e.pruner));
+    assert_ok(csp_pruner_plan(e.pruner));
+    assert_no_problem(
+        csp_llama_state_prune(&before, e.pruner, before.v_transposed, &after));
+    assert_gathered(&e, &before, &after);
+    csp_report report = {0};
+    csp_importance importance;
+    csp_tokens tokens;
+    csp_kept kept;
+    assert_ok(csp_pruner_importance(e.pruner, 0, &importance));
+    assert_ok(csp_pruner_tokens(e.pruner, 0, &tokens));
+    assert_ok(csp_pruner_kept(e.pruner, 0, &kept));
+    assert_ok(csp_report_add(&importance, &tokens, &kept, 1, &report));
+    assert_true(report.kept_of_modality[1] > 0);
+    assert_true(report.kept_of_modality[1] < report.keys_of_modality[1]);
+    csp_llama_state_free(&before);
+    assert_no_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
+    before = engine_state(&e, e.context);
+    assert_same_state(&before, &after);
+    csp_llama_state_free(&before);
+    csp_llama_state_free(&after);
+    for (uint32_t i = 0; i < 8; i++)
+        free(engine_decode(&e, e.context, 0, e.n_tokens + i));
+    engine_close(&e);
+}
+
+const struct CMUnitTest prune_tests[] = {
+    cmocka_unit_test(each_head_keeps_its_own_rows_bit_for_bit),
+    cmocka_unit_test(pruned_into_a_smaller_context),
+    cmocka_unit_test(pruned_into_one_with_flash_attention_and_back),
+    cmocka_unit_test(a_target_that_does_not_fit_changes_nothing),
+    cmocka_unit_test(quantised_values_do_not_go_where_v_is_transposed),
+    cmocka_unit_test(decoding_and_pruning_take_turns),
+    cmocka_unit_test(values_of_any_type_are_read),
+    cmocka_unit_test(heads_that_keep_unequally_many_are_refused),
+    cmocka_unit_test(the_last_token_must_stay),
+    cmocka_unit_test(a_cache_that_moved_on_is_refused),
+    cmocka_unit_test(tokens_of_an_image_with_one_position_are_pruned_apart),
+};
+const size_t n_prune_tests = COUNT(prune_tests);
