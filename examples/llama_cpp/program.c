@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,15 +165,16 @@ static void add_piece_option(options *o, piece_kind kind, const char *path)
 
 static void set_grid(options *o, const char *text)
 {
-    piece_option *last = &o->pieces[o->n_pieces - 1];
+    uint32_t width, height;
     char end;
 
-    if (o->n_pieces == 0 || last->kind != PIECE_IMAGE)
+    if (o->n_pieces == 0 || o->pieces[o->n_pieces - 1].kind != PIECE_IMAGE)
         fail("--grid", "follows the image it is of");
-    if (sscanf(text, "%ux%u%c", &last->grid_width, &last->grid_height, &end) !=
-            2 ||
-        last->grid_width == 0 || last->grid_height == 0)
+    if (sscanf(text, "%" SCNu32 "x%" SCNu32 "%c", &width, &height, &end) != 2 ||
+        width == 0 || height == 0)
         fail("--grid", "not WxH");
+    o->pieces[o->n_pieces - 1].grid_width = width;
+    o->pieces[o->n_pieces - 1].grid_height = height;
 }
 
 static enum ggml_type cache_type(const char *name, const char *text)

@@ -31,7 +31,7 @@ double engine_speedup(uint32_t n_tokens, uint32_t percent)
                           .n_ctx = n_tokens + 256,
                           .n_ubatch = 256,
                           .config = &config};
-    double full = INFINITY, pruned = INFINITY;
+    double full = HUGE_VAL, pruned = HUGE_VAL;
 
     config.first_vote = n_tokens - 64;
     engine e = engine_open(&setup);
