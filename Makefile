@@ -37,7 +37,7 @@ demo:
 	@{ $(CMAKE) -S . -B build/demo -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF \
 	        -DCSP_BUILD_TESTS=OFF && \
 	    $(CMAKE) --build build/demo --target synthetic -j $(JOBS); } >build/log 2>&1 || \
-	    $(CC) -O2 -Iinclude examples/synthetic*.c src/*.c -lm \
+	    $(CC) -O2 -Iinclude examples/synthetic*.c examples/npy.c src/*.c -lm \
 	        -o build/demo/examples/synthetic
 	@build/demo/examples/synthetic
 	@build/demo/examples/synthetic --real

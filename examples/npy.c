@@ -1,133 +1,146 @@
 /*
- * npy.c - arrays of numbers from .npy files, for the examples
+ * npy.c - strict reader of .npy files, for examples and tests
  *
- * Ten bytes, then a Python literal of fixed keys in fixed order, then the
- * numbers.  They must fill the rest of the file to the byte.
+ * The header is a Python dictionary, but NumPy writes it in one way only, so it
+ * is matched word by word instead of being parsed.
  */
 #include "npy.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_HEADER = 4096 };
+/* Magic, version 1.0, and two bytes of header size. */
+#define PREFIX_SIZE 10
 
-static const char start[] = "\x93NUMPY\x01";
+/* Far below where a size could overflow. */
+#define MAX_FILE_SIZE (UINT32_C(1) << 30)
 
-static size_t size_of(npy_type type)
+/* Step over 'word' if the text starts with it. */
+static bool skip(const char **text, const char *word)
 {
-    return type == NPY_U8 ? 1 : 4;
+    const size_t length = strlen(word);
+    if (strncmp(*text, word, length) != 0)
+        return false;
+    *text += length;
+    return true;
 }
 
-static const char *parse_type(const char **text, npy_type *type)
+static bool read_count(const char **text, uint32_t *count)
 {
-    static const struct {
-        const char *text;
-        npy_type type;
-    } known[] = {{"'<f4'", NPY_F32}, {"'<i4'", NPY_I32}, {"'|u1'", NPY_U8}};
-
-    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
-        if (strncmp(*text, known[i].text, 5) == 0) {
-            *type = known[i].type;
-            *text += 5;
-            return NULL;
-        }
-    }
-    return "not of type f4, i4 or u1, little-endian";
+    const char *start = *text;
+    uint32_t value = 0;
+    while (**text >= '0' && **text <= '9' && value < MAX_FILE_SIZE / 10)
+        value = value * 10 + (uint32_t)(*(*text)++ - '0');
+    *count = value;
+    return *text != start && !(**text >= '0' && **text <= '9');
 }
 
-static const char *parse_shape(const char *text, npy_array *array)
+/* "(3,), }", "(3, 4), }" or "(3, 4, 5), }", spaces, newline. */
+static bool read_shape(const char *text, npy_array *array)
 {
+    if (!skip(&text, "("))
+        return false;
     array->rank = 0;
-    array->n = 1;
-    while (*text != ')') {
-        char *end;
-        const unsigned long long count = strtoull(text, &end, 10);
-
-        if (*text < '0' || *text > '9' || array->rank == NPY_MAX_RANK)
-            return "bad shape";
-        if (count > SIZE_MAX / 8 || (count && array->n > SIZE_MAX / 8 / count))
-            return "shape too large";
-        array->shape[array->rank++] = (size_t)count;
-        array->n *= (size_t)count;
-        text = end + strspn(end, ", ");
-    }
-    return NULL;
-}
-
-static const char *parse_header(const char *text, npy_array *array)
-{
-    static const char before_order[] = ", 'fortran_order': False, 'shape': (";
-    const char *problem;
-
-    if (strncmp(text, "{'descr': ", 10) != 0)
-        return "bad header";
-    text += 10;
-    if ((problem = parse_type(&text, &array->type)))
-        return problem;
-    if (strncmp(text, before_order, sizeof before_order - 1) != 0)
-        return "not in C order";
-    return parse_shape(text + sizeof before_order - 1, array);
-}
-
-static const char *read_header(FILE *file, npy_array *array)
-{
-    unsigned char head[10];
-    char text[MAX_HEADER + 1];
-
-    if (fread(head, 1, sizeof head, file) != sizeof head ||
-        memcmp(head, start, sizeof start) != 0)
-        return "not a .npy file of version 1.0";
-    const size_t size = head[8] | (size_t)head[9] << 8;
-    if (size > MAX_HEADER || fread(text, 1, size, file) != size)
-        return "bad header";
-    text[size] = '\0';
-    return parse_header(text, array);
-}
-
-/* Grows with what the file holds, whatever its header promises. */
-static const char *read_numbers(FILE *file, npy_array *array)
-{
-    const size_t size = array->n * size_of(array->type);
-    size_t room = 0, filled = 0;
-    char *data = NULL;
-
     do {
-        const size_t step = room < 1 << 20 ? 1 << 20 : room;
-
-        room = size - room < step ? size : room + step;
-        char *more = realloc(data, room ? room : 1);
-        if (!more) {
-            free(data);
-            return "out of memory";
-        }
-        data = more;
-        filled += fread(data + filled, 1, room - filled, file);
-    } while (filled == room && room < size);
-    if (filled < size || fgetc(file) != EOF) {
-        free(data);
-        return filled < size ? "shorter than its shape"
-                             : "longer than its "
-                               "shape";
-    }
-    array->data = data;
-    return NULL;
+        if (array->rank == NPY_MAX_RANK ||
+            !read_count(&text, &array->shape[array->rank++]))
+            return false;
+    } while (skip(&text, ", "));
+    if (array->rank == 1 && !skip(&text, ","))
+        return false;
+    if (!skip(&text, "), }"))
+        return false;
+    while (skip(&text, " "))
+        ;
+    return strcmp(text, "\n") == 0;
 }
 
-const char *npy_read(const char *path, npy_array *array)
+static bool read_header(char *header, const char *descr, npy_array *array)
 {
-    npy_array a = {.data = NULL};
-    FILE *file = fopen(path, "rb");
-    const char *problem;
+    const char *text = header;
+    return skip(&text, "{'descr': '") && skip(&text, descr) &&
+           skip(&text, "', 'fortran_order': False, 'shape': ") &&
+           read_shape(text, array);
+}
 
-    if (!file)
-        return "cannot be opened";
-    problem = read_header(file, &a);
-    if (!problem)
-        problem = read_numbers(file, &a);
+/* The last character of a type is its size. */
+static size_t item_size(const char *descr)
+{
+    return (size_t)(descr[2] - '0');
+}
+
+/* Bytes of the array, or a number above MAX_FILE_SIZE. */
+static uint64_t data_size(const npy_array *array, const char *descr)
+{
+    uint64_t size = item_size(descr);
+    for (uint32_t i = 0; i < array->rank && size <= MAX_FILE_SIZE; i++)
+        size *= array->shape[i];
+    return size;
+}
+
+/* Files are little-endian. */
+static void make_native(unsigned char *data, size_t size, size_t item)
+{
+    const uint16_t one = 1;
+    if (*(const unsigned char *)&one == 1)
+        return;
+    for (size_t i = 0; i < size; i += item) {
+        for (size_t j = 0; j < item / 2; j++) {
+            const unsigned char byte = data[i + j];
+            data[i + j] = data[i + item - 1 - j];
+            data[i + item - 1 - j] = byte;
+        }
+    }
+}
+
+/* Takes what is left of the file, which must be the data and no more. */
+static void *read_data(FILE *file, size_t size, size_t item)
+{
+    unsigned char *data = malloc(size + 1);
+    if (data == NULL)
+        return NULL;
+    if (fread(data, 1, size + 1, file) != size) {
+        free(data);
+        return NULL;
+    }
+    make_native(data, size, item);
+    return data;
+}
+
+static bool read_file(FILE *file, const char *descr, npy_array *array)
+{
+    static const char magic[] = "\x93NUMPY\x01\x00";
+    unsigned char prefix[PREFIX_SIZE];
+    if (fread(prefix, 1, PREFIX_SIZE, file) != PREFIX_SIZE ||
+        memcmp(prefix, magic, sizeof(magic) - 1) != 0)
+        return false;
+
+    char header[256] = {0};
+    const size_t header_size = (size_t)prefix[8] | (size_t)prefix[9] << 8;
+    if (header_size >= sizeof(header) ||
+        fread(header, 1, header_size, file) != header_size)
+        return false;
+
+    npy_array result = {0};
+    if (!read_header(header, descr, &result))
+        return false;
+    const uint64_t size = data_size(&result, descr);
+    if (size > MAX_FILE_SIZE)
+        return false;
+    result.data = read_data(file, (size_t)size, item_size(descr));
+    if (result.data == NULL)
+        return false;
+    *array = result;
+    return true;
+}
+
+bool npy_read(const char *path, const char *descr, npy_array *array)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return false;
+    const bool ok = read_file(file, descr, array);
     fclose(file);
-    if (!problem)
-        *array = a;
-    return problem;
+    return ok;
 }

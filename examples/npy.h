@@ -1,27 +1,29 @@
 /*
- * npy.h - arrays of numbers from .npy files, for the examples
+ * npy.h - strict reader of .npy files, for examples and tests
  */
-#ifndef CSP_EXAMPLE_NPY_H
-#define CSP_EXAMPLE_NPY_H
+#ifndef NPY_H
+#define NPY_H
 
-#include <stddef.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-typedef enum npy_type { NPY_F32, NPY_I32, NPY_U8 } npy_type;
-
-enum { NPY_MAX_RANK = 6 };
+#define NPY_MAX_RANK 4
 
 typedef struct npy_array {
-    npy_type type;
-    size_t rank;
-    size_t shape[NPY_MAX_RANK];
-    size_t n; /* elements */
-    void *data;
+    void *data; /* C order, native endianness; release it with free() */
+    uint32_t rank;
+    uint32_t shape[NPY_MAX_RANK];
 } npy_array;
 
 /*
- * Read a file of format 1.0: little-endian f4 or i4, or u1, C order.  Returns
- * NULL, or what is wrong with it; free array->data after use.
+ * Read the file 'path' into 'array'.
+ *
+ * 'descr'  the element type it must have: "<f4", "<f2", "<i4" or "|u1".
+ *
+ * Takes format version 1.0 in C order, rank 1 to 4 and less than 1 GiB, as
+ * NumPy writes it, and nothing else: header and data must fill the file to the
+ * byte.  Returns whether it did; if not, 'array' is as before.
  */
-const char *npy_read(const char *path, npy_array *array);
+bool npy_read(const char *path, const char *descr, npy_array *array);
 
-#endif /* CSP_EXAMPLE_NPY_H */
+#endif /* NPY_H */

@@ -108,17 +108,14 @@ static void read_image(const struct llama_model *model,
     const bool planes =
         rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
     npy_array array;
-    const char *problem = npy_read(option->path, &array);
 
-    if (problem)
-        fail(option->path, problem);
-    if (array.type != NPY_F32 || array.rank != 2 || array.shape[0] == 0 ||
-        array.shape[1] != (size_t)llama_model_n_embd_inp(model))
+    if (!npy_read(option->path, "<f4", &array))
+        fail(option->path, "not a .npy file of f32, or not there");
+    if (array.rank != 2 || array.shape[0] == 0 ||
+        array.shape[1] != (uint32_t)llama_model_n_embd_inp(model))
         fail(option->path, "not f32 [tokens][the model's embedding]");
-    if (array.shape[0] > INT32_MAX)
-        fail(option->path, "too long");
     part->embeddings = array.data;
-    part->n = (uint32_t)array.shape[0];
+    part->n = array.shape[0];
     part->grid_width = option->grid_width;
     part->grid_height = option->grid_height;
     if (planes && (uint64_t)part->grid_width * part->grid_height != part->n)
