@@ -44,7 +44,8 @@ demo:
 
 test:
 	@mkdir -p build
-	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev
+	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev \
+	    libcjson-dev
 	@$(CMAKE) -S . -B build/test -DCMAKE_BUILD_TYPE=Release $(QUIETLY)
 	@$(CMAKE) --build build/test -j $(JOBS) $(QUIETLY)
 	@cd build/test && ctest --output-on-failure --no-tests=error -j $(JOBS)
