@@ -6,7 +6,8 @@
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch] \
-    tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] examples/*/*.[ch])
+    tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] tests/mini_engine/*.[ch] \
+    examples/*/*.[ch])
 
 # CMake's own make must not hear of this one.
 CMAKE = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake
