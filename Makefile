@@ -47,6 +47,7 @@ test:
 	@mkdir -p build
 	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev \
 	    libcjson-dev
+	@.ci/need libopenmpi-dev openmpi-bin 2>build/log || echo 'no MPI: going on without'
 	@$(CMAKE) -S . -B build/test -DCMAKE_BUILD_TYPE=Release $(QUIETLY)
 	@$(CMAKE) --build build/test -j $(JOBS) $(QUIETLY)
 	@cd build/test && ctest --output-on-failure --no-tests=error -j $(JOBS)
