@@ -182,6 +182,27 @@ static bool in_order(const csp_llama_state *s)
     return csp_llama_state_position(s, 0) >= 0;
 }
 
+/* Every layer's rows are as wide as the first one's; where layers differ in
+   their KV heads, a head's share of a row would be something else. */
+static bool even_layers(const csp_llama_state *s)
+{
+    for (uint32_t i = 1; i < s->model.n_layers; ++i)
+        if (s->k[i].row_size != s->k[0].row_size ||
+            s->v[i].row_size != s->v[0].row_size)
+            return false;
+    return true;
+}
+
+/* Why a state that was read cannot be pruned, or NULL. */
+static const char *unsuitable(const csp_llama_state *s)
+{
+    if (!even_layers(s))
+        return "layers differ in their heads";
+    if (!in_order(s))
+        return "the cells are not in the order of their tokens";
+    return NULL;
+}
+
 /* ---- Interface ----------------------------------------------------------- */
 
 const char *csp_llama_state_parse(uint8_t *data, size_t size,
@@ -202,13 +223,12 @@ const char *csp_llama_state_parse(uint8_t *data, size_t size,
         s = with_extension;
         understood = true;
     }
-    if (!understood || !in_order(&s)) {
+    const char *problem = understood ? unsuitable(&s) : not_understood;
+    if (problem)
         free(s.k);
-        return understood ? "the cells are not in the order of their tokens"
-                          : not_understood;
-    }
-    *state = s;
-    return NULL;
+    else
+        *state = s;
+    return problem;
 }
 
 const char *csp_llama_state_get(struct llama_context *context, llama_seq_id seq,

@@ -326,6 +326,18 @@ TEST(the_last_token_must_stay)
     refuse(&config, "last token");
 }
 
+TEST(layers_that_differ_in_their_kv_heads_are_refused)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine_setup setup = plain;
+
+    setup.kind = "uneven";
+    engine e = prompted(setup, &config);
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
+                   "differ in their heads");
+    engine_close(&e);
+}
+
 TEST(a_cache_that_moved_on_is_refused)
 {
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
@@ -421,6 +433,7 @@ const struct CMUnitTest prune_tests[] = {
     cmocka_unit_test(values_of_any_type_are_read),
     cmocka_unit_test(heads_that_keep_unequally_many_are_refused),
     cmocka_unit_test(the_last_token_must_stay),
+    cmocka_unit_test(layers_that_differ_in_their_kv_heads_are_refused),
     cmocka_unit_test(a_cache_that_moved_on_is_refused),
     cmocka_unit_test(tokens_of_an_image_with_one_position_are_pruned_apart),
 };

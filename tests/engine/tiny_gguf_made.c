@@ -25,7 +25,8 @@ enum {
     SECTIONS = 1 << 7,   /* RoPE by time, row and column */
     WINDOW = 1 << 8,     /* attention within a sliding window */
     SCAN_FIRST = 1 << 9, /* the first layer is a scan, with norms inside */
-    SCAN_ALL = 1 << 10   /* every layer is a scan, and nothing but that */
+    SCAN_ALL = 1 << 10,  /* every layer is a scan, and nothing but that */
+    UNEVEN = 1 << 11     /* the first layer has twice the KV heads */
 };
 
 enum {
@@ -48,6 +49,7 @@ static const made_kind kinds[] = {
     {"mrope", "qwen2vl", 2, 4, 2, 32, 128, 256, 4096, LLAMA | SECTIONS},
     {"swa", "cohere2", 4, 4, 2, 32, 128, 256, 4096, GATED | LAYERNORM | WINDOW},
     {"alibi", "bloom", 2, 4, 4, 32, 128, 256, 4096, GPT | EMBEDDING_NORM},
+    {"uneven", "deci", 2, 4, 2, 32, 128, 256, 4096, LLAMA | UNEVEN},
     {"learned", "gpt2", 2, 4, 4, 32, 128, 256, 1024, GPT | POSITIONS},
     {"recurrent", "mamba", 2, 0, 0, 0, 128, 0, 4096, OUTPUT | SCAN_ALL},
     {"hybrid", "jamba", 2, 4, 2, 32, 128, 256, 4096, LLAMA | SCAN_FIRST},
@@ -115,11 +117,20 @@ static void norm(maker *m, const char *name, uint32_t n)
         draw(m, name_of(name, "bias").text, 0.1f, n, 1);
 }
 
+static uint32_t kv_heads(const made_kind *k, int layer)
+{
+    if (layer > 0)
+        return k->n_kv_heads;
+    return k->parts & SCAN_FIRST ? 0
+           : k->parts & UNEVEN   ? 2 * k->n_kv_heads
+                                 : k->n_kv_heads;
+}
+
 static void attention(maker *m)
 {
     const made_kind *k = m->kind;
     const uint32_t q = k->n_heads * k->head_dim;
-    const uint32_t kv = k->n_kv_heads * k->head_dim;
+    const uint32_t kv = kv_heads(k, m->layer) * k->head_dim;
     if (k->parts & BIASES) {
         linear(m, "attn_qkv", 1.7f, k->width, q + 2 * kv);
     } else {
@@ -193,8 +204,9 @@ static void attention_keys(tiny_file *file, const made_kind *k)
     tiny_u32(file, "attention.head_count", k->n_heads);
     tiny_u32(file, "attention.key_length", k->head_dim);
     tiny_u32(file, "attention.value_length", k->head_dim);
-    if (k->parts & SCAN_FIRST) {
-        const uint32_t counts[] = {0, k->n_kv_heads};
+    if (k->parts & (SCAN_FIRST | UNEVEN)) {
+        const uint32_t counts[] = {kv_heads(k, 0), kv_heads(k, 1)};
+
         tiny_u32s(file, "attention.head_count_kv", counts, 2);
     } else {
         tiny_u32(file, "attention.head_count_kv", k->n_kv_heads);
