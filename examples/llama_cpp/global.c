@@ -60,6 +60,8 @@ static const char *drop_all(struct llama_context *context, llama_seq_id seq,
     uint32_t n_runs;
     csp_status e;
 
+    if (seq < 0 || (uint32_t)seq >= llama_n_seq_max(context))
+        return "the context has no sequence of this number";
     if (n_kept == 0 || kept->rows[n_kept - 1] != tokens->n_keys - 1)
         return "the last token must be kept, where decoding goes on";
     if ((problem = origin_of(context, seq, tokens, &origin)))

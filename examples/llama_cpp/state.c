@@ -231,13 +231,31 @@ const char *csp_llama_state_parse(uint8_t *data, size_t size,
     return problem;
 }
 
+/* llama.cpp aborts at some numbers, and takes -1 for all sequences. */
+static const char *check_seq(struct llama_context *context, llama_seq_id seq)
+{
+    if (seq < 0 || (uint32_t)seq >= llama_n_seq_max(context))
+        return "the context has no sequence of this number";
+    return NULL;
+}
+
+static bool is_empty(struct llama_context *context, llama_seq_id seq)
+{
+    return llama_memory_seq_pos_max(llama_get_memory(context), seq) < 0;
+}
+
 const char *csp_llama_state_get(struct llama_context *context, llama_seq_id seq,
                                 const csp_llama_model *model,
                                 csp_llama_state *state)
 {
+    const char *problem = check_seq(context, seq);
+
+    if (problem)
+        return problem;
+    if (is_empty(context, seq))
+        return "the sequence is empty";
     const size_t size = llama_state_seq_get_size(context, seq);
     uint8_t *data = size ? malloc(size) : NULL;
-    const char *problem = NULL;
 
     if (!data)
         return size ? "out of memory" : "llama.cpp gives out no state";
@@ -253,17 +271,19 @@ const char *csp_llama_state_get(struct llama_context *context, llama_seq_id seq,
 const char *csp_llama_state_set(struct llama_context *context, llama_seq_id seq,
                                 const csp_llama_state *state)
 {
-    const llama_memory_t memory = llama_get_memory(context);
+    const char *problem = check_seq(context, seq);
 
-    if (llama_memory_seq_pos_max(memory, seq) >= 0)
+    if (problem)
+        return problem;
+    if (!is_empty(context, seq))
         return "the sequence to write to is not empty";
     if (state->n_cells > llama_n_ctx_seq(context))
         return "the context has no room for the kept rows";
     if (llama_state_seq_set_data(context, state->data, state->size, seq) !=
         state->size) {
-        llama_memory_seq_rm(memory, seq, -1, -1);
-        return "llama.cpp does not take the state: its types, its layout of V "
-               "or its room differ";
+        llama_memory_seq_rm(llama_get_memory(context), seq, -1, -1);
+        return "llama.cpp does not take the state: its types, its layout of V, "
+               "its streams or its room differ";
     }
     return NULL;
 }

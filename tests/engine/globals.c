@@ -162,6 +162,18 @@ TEST(positions_that_stand_for_images_are_not_removed)
     refuse(setup, &config, "M-RoPE");
 }
 
+TEST(a_sequence_that_the_context_has_not_is_refused)
+{
+    const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
+    engine e = prompted(plain, &config);
+
+    for (llama_seq_id seq = -1; seq < 2; seq += 2)
+        assert_problem(
+            csp_llama_prune_global(e.context, seq, &e.model, e.pruner, true),
+            "no sequence");
+    engine_close(&e);
+}
+
 /* The pruner saw the prompt, but the cache has moved on. */
 TEST(a_cache_of_other_tokens_is_refused)
 {
@@ -188,6 +200,7 @@ const struct CMUnitTest global_tests[] = {
     cmocka_unit_test(other_scopes_are_refused),
     cmocka_unit_test(the_last_token_is_never_removed),
     cmocka_unit_test(positions_that_stand_for_images_are_not_removed),
+    cmocka_unit_test(a_sequence_that_the_context_has_not_is_refused),
     cmocka_unit_test(a_cache_of_other_tokens_is_refused),
 };
 const size_t n_global_tests = COUNT(global_tests);

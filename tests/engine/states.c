@@ -285,7 +285,30 @@ TEST(an_empty_sequence_has_no_state_to_prune)
     csp_llama_state state;
 
     assert_problem(csp_llama_state_get(e.context, 0, &e.model, &state),
-                   "LLAMA_STATE_SEQ_VERSION");
+                   "empty");
+    engine_close(&e);
+}
+
+/* llama.cpp itself takes -1 for every sequence, and aborts at others. */
+TEST(a_sequence_that_the_context_has_not_is_refused)
+{
+    static const llama_seq_id numbers[] = {-1, 1, 255, 256, 1 << 20};
+    engine e = engine_open(&plain);
+    csp_llama_state state, other;
+
+    engine_prompt(&e, 5);
+    state = engine_state(&e, e.context);
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        assert_problem(
+            csp_llama_state_get(e.context, numbers[i], &e.model, &other),
+            "no sequence");
+        assert_problem(csp_llama_state_set(e.context, numbers[i], &state),
+                       "no sequence");
+    }
+    other = engine_state(&e, e.context);
+    assert_same_state(&state, &other);
+    csp_llama_state_free(&state);
+    csp_llama_state_free(&other);
     engine_close(&e);
 }
 
@@ -315,6 +338,7 @@ const struct CMUnitTest state_tests[] = {
     cmocka_unit_test(random_changes_are_refused_or_harmless),
     cmocka_unit_test(what_llama_refuses_leaves_the_sequence_empty),
     cmocka_unit_test(an_empty_sequence_has_no_state_to_prune),
+    cmocka_unit_test(a_sequence_that_the_context_has_not_is_refused),
     cmocka_unit_test(the_state_of_a_later_stream_is_understood),
 };
 const size_t n_state_tests = COUNT(state_tests);
