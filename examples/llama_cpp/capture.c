@@ -7,7 +7,8 @@
  *
  *   kq_soft_max-<layer>  f32 [head][query][cell], without flash attention
  *   flash_attn_ext       its sources are the queries, f32 [head][query][dim],
- *                        and a view of the cached keys [head][cell][dim]
+ *                        and a view of the cached keys [head][cell][dim], or
+ *                        a copy of it
  *
  * A prompt longer than a micro-batch comes in pieces, with as many cells as are
  * in use so far, rounded up; what lies beyond the tokens seen is never read.
@@ -44,7 +45,10 @@ static bool layer_of(const csp_llama_capture *c, const struct ggml_tensor *node,
         if (sscanf(node->name, "kq_soft_max-%u%c", &number, &end) != 1)
             return false;
     } else {
-        const struct ggml_tensor *cache = node->src[1]->view_src;
+        const struct ggml_tensor *keys = node->src[1];
+        /* An f32 cache comes as a copy in f16. */
+        const struct ggml_tensor *cache =
+            (keys->op == GGML_OP_CPY ? keys->src[0] : keys)->view_src;
 
         if (!cache || sscanf(cache->name, "cache_k_l%u%c", &number, &end) != 1)
             return false;

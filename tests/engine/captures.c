@@ -141,6 +141,7 @@ TEST(queries_and_keys_give_what_softmax_gives)
     engine_setup setup = softmax;
 
     setup.flash = true;
+    score_and_compare(setup, 0, 3e-2);
     setup.type_k = setup.type_v = GGML_TYPE_F16;
     score_and_compare(setup, 0, 3e-2);
     setup.n_ubatch = 9;
