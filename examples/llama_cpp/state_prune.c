@@ -10,6 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- The pruner ---------------------------------------------------------- */
+
+/* Is it of this model, and has each head as many rows as the state? */
+static const char *check_pruner(const csp_llama_state *state,
+                                const csp_pruner *pruner)
+{
+    csp_tokens tokens;
+
+    for (uint32_t i = 0; i < state->model.n_layers; ++i) {
+        if (csp_pruner_tokens(pruner, i, &tokens) ||
+            tokens.n_kv_heads != state->model.n_kv_heads)
+            return "the pruner is of another model";
+        for (uint32_t h = 0; h < tokens.n_kv_heads; ++h)
+            if (tokens.counts[h] != state->n_cells)
+                return "the cache holds other tokens than the pruner has seen";
+    }
+    return NULL;
+}
+
 /* ---- Values -------------------------------------------------------------- */
 
 /* V of a layer as f32 [head][token][channel]. */
@@ -93,8 +112,9 @@ static const char *set_block_values(const csp_llama_state *state,
 const char *csp_llama_state_values(const csp_llama_state *state,
                                    csp_pruner *pruner)
 {
-    for (uint32_t i = 0; i < state->model.n_layers; ++i) {
-        const char *problem = NULL;
+    const char *problem = check_pruner(state, pruner);
+
+    for (uint32_t i = 0; !problem && i < state->model.n_layers; ++i) {
         csp_tensor view;
 
         if (values_view(state, i, &view)) {
@@ -104,27 +124,16 @@ const char *csp_llama_state_values(const csp_llama_state *state,
         } else {
             problem = set_block_values(state, i, pruner);
         }
-        if (problem)
-            return problem;
     }
-    return NULL;
+    return problem;
 }
 
 /* ---- The plan ------------------------------------------------------------ */
 
-/* One layer's plan: does it fit the state, and keep 'n_kept' in every list? */
+/* One layer's plan: does it keep 'n_kept' in every list, and the last token? */
 static const char *check_layer(const csp_llama_state *state,
-                               const csp_pruner *pruner, uint32_t layer,
                                const csp_kept *kept, uint32_t n_kept)
 {
-    csp_tokens tokens;
-
-    if (csp_pruner_tokens(pruner, layer, &tokens) ||
-        tokens.n_kv_heads != state->model.n_kv_heads)
-        return "the pruner is of another model";
-    for (uint32_t i = 0; i < tokens.n_kv_heads; ++i)
-        if (tokens.counts[i] != state->n_cells)
-            return "the cache holds other tokens than the pruner has seen";
     for (uint32_t i = 0; i < kept->n_lists; ++i) {
         const uint32_t *rows = kept->rows + (size_t)i * kept->capacity;
 
@@ -139,9 +148,11 @@ static const char *check_layer(const csp_llama_state *state,
 static const char *check_plan(const csp_llama_state *state,
                               const csp_pruner *pruner, uint32_t *n_kept)
 {
-    const char *problem;
+    const char *problem = check_pruner(state, pruner);
     csp_kept kept;
 
+    if (problem)
+        return problem;
     for (uint32_t i = 0; i < state->model.n_layers; ++i) {
         csp_status e = csp_pruner_kept(pruner, i, &kept);
 
@@ -149,7 +160,7 @@ static const char *check_plan(const csp_llama_state *state,
             return csp_status_string(e);
         if (i == 0)
             *n_kept = kept.counts[0];
-        if ((problem = check_layer(state, pruner, i, &kept, *n_kept)))
+        if ((problem = check_layer(state, &kept, *n_kept)))
             return problem;
     }
     return NULL;

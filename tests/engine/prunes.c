@@ -344,7 +344,31 @@ TEST(a_cache_that_moved_on_is_refused)
     engine e = prompted(plain, &config);
 
     engine_prompt(&e, 2);
-    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL), "");
+    csp_llama_state before = engine_state(&e, e.context);
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
+                   "other tokens");
+    csp_llama_state after = engine_state(&e, e.context), pruned;
+    assert_same_state(&before, &after);
+    assert_ok(csp_pruner_plan(e.pruner));
+    assert_problem(
+        csp_llama_state_prune(&before, e.pruner, before.v_transposed, &pruned),
+        "other tokens");
+    csp_llama_state_free(&before);
+    csp_llama_state_free(&after);
+    engine_close(&e);
+}
+
+TEST(a_pruner_of_another_model_is_refused)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine e = prompted(plain, &config);
+    csp_pruner *other;
+
+    assert_ok(csp_pruner_create(e.model.n_layers, 2 * e.model.n_kv_heads,
+                                &config, NULL, NULL, &other));
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, other, NULL),
+                   "another model");
+    csp_pruner_destroy(other);
     engine_close(&e);
 }
 
@@ -435,6 +459,7 @@ const struct CMUnitTest prune_tests[] = {
     cmocka_unit_test(the_last_token_must_stay),
     cmocka_unit_test(layers_that_differ_in_their_kv_heads_are_refused),
     cmocka_unit_test(a_cache_that_moved_on_is_refused),
+    cmocka_unit_test(a_pruner_of_another_model_is_refused),
     cmocka_unit_test(tokens_of_an_image_with_one_position_are_pruned_apart),
 };
 const size_t n_prune_tests = COUNT(prune_tests);
