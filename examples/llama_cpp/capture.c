@@ -17,6 +17,7 @@
 
 #include "ggml-backend.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,46 @@ static const char *keys_view(csp_llama_capture *c,
     }
 }
 
+/* ---- The mask ------------------------------------------------------------ */
+
+static bool is_visible(const char *row, enum ggml_type type, uint32_t cell)
+{
+    if (type == GGML_TYPE_F16)
+        return ((const ggml_fp16_t *)(const void *)row)[cell] != 0xfc00;
+    return ((const float *)(const void *)row)[cell] > -INFINITY;
+}
+
+/* Query rows from 'skip' on see the pruner's rows, one more each, and nothing
+   else: no other sequence's cells, and no holes.  A mask is all layers'. */
+static const char *check_mask(csp_llama_capture *c,
+                              const struct ggml_tensor *node, uint32_t n_rows,
+                              uint32_t skip)
+{
+    const struct ggml_tensor *mask = node->src[is_softmax(node) ? 1 : 3];
+    const char *problem;
+    const void *data;
+    csp_tokens tokens;
+
+    if (!mask || c->n_pruners == 0 ||
+        csp_pruner_tokens(c->pruners[0], 0, &tokens))
+        return NULL;
+    if (mask->type != GGML_TYPE_F16 && mask->type != GGML_TYPE_F32)
+        return "a mask is neither f16 nor f32";
+    if ((problem = host_data(c, ROWS_COPY, mask, &data)))
+        return problem;
+    for (uint32_t r = skip; r < n_rows; ++r) {
+        const char *row = (const char *)data + r * mask->nb[1];
+        const uint32_t n_seen =
+            tokens.n_keys + (c->mask == CSP_CAUSAL ? r + 1 : n_rows);
+
+        for (uint32_t i = 0; i < (uint32_t)mask->ne[0]; ++i)
+            if (is_visible(row, mask->type, i) != (i < n_seen))
+                return "tokens see other rows than the first cells up to their "
+                       "own";
+    }
+    return NULL;
+}
+
 /* ---- Attention views ----------------------------------------------------- */
 
 /* Scale and ALiBi's slope stand first in both operators' parameters, then flash
@@ -243,6 +284,8 @@ static const char *capture_node(csp_llama_capture *c,
     } else {
         const uint32_t skip = first < c->first_vote ? c->first_vote - first : 0;
 
+        if (layer == 0 && (problem = check_mask(c, node, n_rows, skip)))
+            return problem;
         if ((problem = attention_of(c, node, first, skip, &attention)))
             return problem;
     }

@@ -67,8 +67,9 @@ const char *csp_llama_model_of(const struct llama_model *model,
  *
  * The context decodes one sequence, which starts at its first cell; batches may
  * be of any size.  After csp_llama_prune in place capturing goes on with the
- * tokens that follow; after csp_llama_prune_global only if it compacted.  When
- * llama_decode fails, or on a failure, start over with a fresh sequence.
+ * tokens that follow; after csp_llama_prune_global only if it compacted.  Rows
+ * that vote and see anything else are a failure.  When llama_decode fails, or
+ * on a failure, start over with a fresh sequence.
  *
  * 'on'          false: let everything pass, for good: tokens not seen are not
  *               counted either.

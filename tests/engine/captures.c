@@ -185,6 +185,57 @@ TEST(nothing_is_scored_while_the_capture_is_off)
     engine_close(&e);
 }
 
+/* Cells that were removed are not the pruner's rows any more. */
+TEST(holes_between_the_cells_are_a_failure)
+{
+    csp_config config = engine_config(CSP_GLOBAL, 20);
+    engine_setup setup = softmax;
+
+    for (int flash = 0; flash < 2; flash++)
+        for (int compact = 0; compact < 2; compact++) {
+            setup.flash = flash;
+            setup.config = &config;
+            engine e = engine_open(&setup);
+            engine_prompt(&e, 40);
+            assert_no_problem(csp_llama_prune_global(e.context, 0, &e.model,
+                                                     e.pruner, compact));
+            free(engine_decode(&e, e.context, 0, 40));
+            if (compact)
+                assert_no_problem(e.capture->failure);
+            else
+                assert_problem(e.capture->failure, "first cells");
+            engine_close(&e);
+        }
+}
+
+/* Five tokens, decoded as 'causal' says and scored by 'mask'. */
+static const char *failure_of(bool causal, csp_mask mask, bool flash)
+{
+    csp_config config = engine_config(CSP_PER_HEAD, 20);
+    engine_setup setup = softmax;
+
+    setup.flash = flash;
+    setup.config = &config;
+    engine e = engine_open(&setup), unchecked = e;
+    unchecked.capture = NULL;
+    e.capture->mask = mask;
+    llama_set_causal_attn(e.context, causal);
+    engine_prompt(&unchecked, 5);
+    const char *failure = e.capture->failure;
+    engine_close(&e);
+    return failure;
+}
+
+TEST(a_mask_that_is_not_the_context_s_is_a_failure)
+{
+    for (int flash = 0; flash < 2; flash++) {
+        assert_no_problem(failure_of(true, CSP_CAUSAL, flash));
+        assert_no_problem(failure_of(false, CSP_FULL, flash));
+        assert_problem(failure_of(true, CSP_FULL, flash), "first cells");
+        assert_problem(failure_of(false, CSP_CAUSAL, flash), "first cells");
+    }
+}
+
 /* A pruner for fewer layers than the model has. */
 TEST(a_failure_is_kept_and_decoding_goes_on)
 {
@@ -211,6 +262,8 @@ const struct CMUnitTest capture_tests[] = {
     cmocka_unit_test(quantised_keys_are_read),
     cmocka_unit_test(other_architectures_show_their_attention_too),
     cmocka_unit_test(nothing_is_scored_while_the_capture_is_off),
+    cmocka_unit_test(holes_between_the_cells_are_a_failure),
+    cmocka_unit_test(a_mask_that_is_not_the_context_s_is_a_failure),
     cmocka_unit_test(a_failure_is_kept_and_decoding_goes_on),
 };
 const size_t n_capture_tests = COUNT(capture_tests);
