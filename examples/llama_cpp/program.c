@@ -177,14 +177,17 @@ static void set_grid(options *o, const char *text)
     o->pieces[o->n_pieces - 1].grid_height = height;
 }
 
+/* The types that llama.cpp's own programs take; it crashes at some others. */
 static enum ggml_type cache_type(const char *name, const char *text)
 {
-    for (int i = 0; i < GGML_TYPE_COUNT; ++i) {
-        const char *known = ggml_type_name((enum ggml_type)i);
+    static const enum ggml_type types[] = {
+        GGML_TYPE_F32,  GGML_TYPE_F16,  GGML_TYPE_BF16,
+        GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1,
+        GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_IQ4_NL};
 
-        if (known && strcmp(known, text) == 0)
-            return (enum ggml_type)i;
-    }
+    for (size_t i = 0; i < sizeof types / sizeof *types; ++i)
+        if (strcmp(ggml_type_name(types[i]), text) == 0)
+            return types[i];
     fail(name, "unknown type");
 }
 
