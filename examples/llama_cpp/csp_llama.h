@@ -16,14 +16,17 @@
  *   csp_llama_prune_global    global: plan, llama_memory_seq_rm, apply
  *
  * Functions return NULL, or in plain English why they did nothing: then cache
- * and pruner are as before, save for a plan.  One exception is named below.
+ * and pruner are as before, save for a plan and value norms.  Two exceptions
+ * are named below.
  *
  * Limits.  llama.cpp's graphs take no sink logit and give out no log-sum-exp,
  * so calibrated n-softmax cannot be applied here.  The cache buffer has the
  * size of its context: pruning in place makes room and decoding faster, memory
  * shrinks by pruning into a smaller context.  Cells shared by llama_memory_
- * seq_cp are not to be pruned, nor is a pruned state a prefix for others.  With
- * layers on a GPU every read and write of a state goes over the bus once.
+ * seq_cp are not to be pruned, nor is a pruned state a prefix for others.  A
+ * state has positions that llama_memory_seq_add changed, but keys are not yet
+ * rotated to them: decode a token in between.  With layers on a GPU every read
+ * and write of a state goes over the bus once.
  *
  * The layout of a state is promised by nobody.  It is checked to its last byte;
  * known is that of LLAMA_STATE_SEQ_VERSION 3.
@@ -162,7 +165,8 @@ const char *csp_llama_state_prune(const csp_llama_state *state,
 
 /* ---- The two ways -------------------------------------------------------- */
 
-/* Where csp_llama_prune puts the pruned sequence. */
+/* Where csp_llama_prune puts the pruned sequence: an empty one, of a context
+   with the same types, and as many streams (n_seq_max, or 1 if kv_unified). */
 typedef struct csp_llama_target {
     struct llama_context *context;
     llama_seq_id seq;
@@ -174,7 +178,7 @@ typedef struct csp_llama_target {
  * is NULL.  'seq' itself stays as it is unless pruned in place.  Decoding goes
  * on at the position after the last token, as if nothing had been dropped.
  *
- * The exception: if llama.cpp refuses both the pruned state and the one that it
+ * One exception: if llama.cpp refuses both the pruned state and the one that it
  * wrote a moment ago, 'seq' is empty, and the text says so.
  */
 const char *csp_llama_prune(struct llama_context *context, llama_seq_id seq,
@@ -186,7 +190,8 @@ const char *csp_llama_prune(struct llama_context *context, llama_seq_id seq,
  * position is a whole image; there csp_llama_prune does CSP_GLOBAL as well.
  *
  * Removed cells are holes that attention still walks over until new tokens fill
- * them; 'compact' closes them through the state.
+ * them; 'compact' closes them through the state.  The other exception: if that
+ * fails, the tokens are dropped and the plan is applied all the same.
  */
 const char *csp_llama_prune_global(struct llama_context *context,
                                    llama_seq_id seq,
