@@ -254,6 +254,138 @@ TEST(a_failure_is_kept_and_decoding_goes_on)
     engine_close(&e);
 }
 
+/* ---- Nodes made by hand -------------------------------------------------- */
+
+enum { HEADS = 4, KV_HEADS = 2, DIM = 8, ROWS = 6 };
+
+static void fill(struct ggml_tensor *t, random_source *random)
+{
+    float *x = ggml_get_data_f32(t);
+
+    for (int64_t i = 0; i < ggml_nelements(t); i++)
+        x[i] = 2.0f * (float)random_normal(random);
+}
+
+/* Attention of ROWS tokens in as many cells, f32. */
+static struct ggml_tensor *made_node(struct ggml_context *g, csp_mask seen,
+                                     float softcap)
+{
+    struct ggml_tensor *q =
+        ggml_new_tensor_3d(g, GGML_TYPE_F32, DIM, ROWS, HEADS);
+    struct ggml_tensor *cache =
+        ggml_new_tensor_3d(g, GGML_TYPE_F32, DIM, ROWS, KV_HEADS);
+    struct ggml_tensor *mask = ggml_new_tensor_2d(g, GGML_TYPE_F16, ROWS, ROWS);
+    ggml_fp16_t *bits = mask->data;
+    random_source random = {.state = 7};
+
+    fill(q, &random);
+    fill(cache, &random);
+    for (int i = 0; i < ROWS * ROWS; i++)
+        bits[i] = seen == CSP_CAUSAL && i % ROWS > i / ROWS ? 0xfc00 : 0;
+    ggml_set_name(cache, "cache_k_l0");
+    struct ggml_tensor *keys = ggml_view_tensor(g, cache);
+    return ggml_flash_attn_ext(g, q, keys, keys, mask, 0.5f, 0.0f, softcap);
+}
+
+static struct ggml_context *node_memory(void)
+{
+    const struct ggml_init_params params = {.mem_size = 1 << 20};
+    struct ggml_context *g = ggml_init(params);
+
+    assert_non_null(g);
+    return g;
+}
+
+static const char *eval(struct ggml_tensor *node, csp_mask mask,
+                        csp_pruner **pruner)
+{
+    const csp_llama_model model = {1, HEADS, KV_HEADS, false};
+    const csp_config config = engine_config(CSP_PER_HEAD, 2);
+    csp_llama_capture capture;
+
+    assert_ok(csp_pruner_create(1, KV_HEADS, &config, NULL, NULL, pruner));
+    assert_no_problem(csp_llama_capture_init(&model, pruner, 1, &capture));
+    capture.mask = mask;
+    assert_true(csp_llama_eval(node, true, &capture));
+    assert_true(csp_llama_eval(node, false, &capture));
+    const char *failure = capture.failure;
+    assert_int_equal(csp_llama_eval(node, true, &capture), !failure);
+    csp_llama_capture_free(&capture);
+    return failure;
+}
+
+static void score_as_expected(csp_mask mask, float softcap)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, 2);
+    struct ggml_context *g = node_memory();
+    struct ggml_tensor *node = made_node(g, mask, softcap);
+    const csp_attention expected = {
+        .source = CSP_QUERY_KEY,
+        .mask = mask,
+        .queries =
+            csp_tensor_packed(node->src[0]->data, CSP_F32, HEADS, ROWS, DIM),
+        .keys =
+            csp_tensor_packed(node->src[1]->data, CSP_F32, KV_HEADS, ROWS, DIM),
+        .scale = 0.5f,
+        .softcap = softcap,
+    };
+    csp_pruner *a, *b;
+    csp_importance x, y;
+
+    assert_no_problem(eval(node, mask, &a));
+    assert_ok(csp_pruner_create(1, KV_HEADS, &config, NULL, NULL, &b));
+    assert_ok(csp_pruner_score(b, 0, &expected));
+    assert_ok(csp_pruner_importance(a, 0, &x));
+    assert_ok(csp_pruner_importance(b, 0, &y));
+    for (uint32_t h = 0; h < KV_HEADS; h++)
+        assert_memory_equal(x.intra + (size_t)h * x.capacity,
+                            y.intra + (size_t)h * y.capacity,
+                            ROWS * sizeof *x.intra);
+    csp_pruner_destroy(a);
+    csp_pruner_destroy(b);
+    ggml_free(g);
+}
+
+TEST(logits_are_capped_and_masked_as_the_node_says)
+{
+    score_as_expected(CSP_CAUSAL, 0.0f);
+    score_as_expected(CSP_CAUSAL, 1.5f);
+    score_as_expected(CSP_FULL, 0.0f);
+}
+
+static void refuse(struct ggml_tensor *node, const char *part)
+{
+    csp_pruner *pruner;
+
+    assert_problem(eval(node, CSP_CAUSAL, &pruner), part);
+    csp_pruner_destroy(pruner);
+}
+
+TEST(nodes_of_other_shapes_are_refused)
+{
+    struct ggml_context *g = node_memory();
+    struct ggml_tensor *node = made_node(g, CSP_CAUSAL, 0.0f);
+
+    node->src[0]->ne[3] = 2;
+    refuse(node, "more than one sequence");
+    node = made_node(g, CSP_CAUSAL, 0.0f);
+    node->src[0]->ne[2] = HEADS / 2;
+    refuse(node, "differ in their heads");
+    node = made_node(g, CSP_CAUSAL, 0.0f);
+    node->src[1]->ne[2] = 1;
+    refuse(node, "differ in their heads");
+    node = made_node(g, CSP_CAUSAL, 0.0f);
+    node->src[0]->type = GGML_TYPE_F16;
+    refuse(node, "not f32");
+    node = made_node(g, CSP_CAUSAL, 0.0f);
+    ggml_set_name(node->src[1]->view_src, "cache_k_l1");
+    refuse(node, "unknown layer");
+    node = made_node(g, CSP_CAUSAL, 0.0f);
+    node->src[1] = node->src[1]->view_src;
+    refuse(node, "unknown layer");
+    ggml_free(g);
+}
+
 const struct CMUnitTest capture_tests[] = {
     cmocka_unit_test(probabilities_are_summed_by_kv_head),
     cmocka_unit_test(micro_batches_of_any_size_sum_to_the_same),
@@ -265,5 +397,7 @@ const struct CMUnitTest capture_tests[] = {
     cmocka_unit_test(holes_between_the_cells_are_a_failure),
     cmocka_unit_test(a_mask_that_is_not_the_context_s_is_a_failure),
     cmocka_unit_test(a_failure_is_kept_and_decoding_goes_on),
+    cmocka_unit_test(logits_are_capped_and_masked_as_the_node_says),
+    cmocka_unit_test(nodes_of_other_shapes_are_refused),
 };
 const size_t n_capture_tests = COUNT(capture_tests);

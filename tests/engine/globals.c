@@ -90,6 +90,32 @@ TEST(closing_the_holes_changes_nothing)
     engine_close(&b);
 }
 
+TEST(positions_need_not_start_at_zero)
+{
+    enum { FIRST = 1000 };
+    const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
+    engine_setup setup = plain;
+
+    setup.config = &config;
+    engine e = engine_open(&setup);
+    e.n_tokens = FIRST;
+    engine_prompt(&e, N);
+    assert_no_problem(
+        csp_llama_prune_global(e.context, 0, &e.model, e.pruner, true));
+    csp_tokens tokens;
+    assert_ok(csp_pruner_tokens(e.pruner, 0, &tokens));
+    csp_llama_state state = engine_state(&e, e.context);
+    assert_int_equal(state.n_cells, BUDGET);
+    const uint32_t first =
+        (uint32_t)csp_llama_state_position(&state, 0) - tokens.positions[0];
+    for (uint32_t i = 0; i < BUDGET; i++)
+        assert_int_equal(csp_llama_state_position(&state, i),
+                         first + tokens.positions[i]);
+    assert_int_equal(first, FIRST);
+    csp_llama_state_free(&state);
+    engine_close(&e);
+}
+
 /* The positions of what is kept are no longer those of the cells. */
 TEST(a_second_round_removes_what_it_planned)
 {
@@ -196,6 +222,7 @@ const struct CMUnitTest global_tests[] = {
     cmocka_unit_test(removing_tokens_and_gathering_rows_agree),
     cmocka_unit_test(they_agree_under_flash_attention_but_for_rounding),
     cmocka_unit_test(closing_the_holes_changes_nothing),
+    cmocka_unit_test(positions_need_not_start_at_zero),
     cmocka_unit_test(a_second_round_removes_what_it_planned),
     cmocka_unit_test(other_scopes_are_refused),
     cmocka_unit_test(the_last_token_is_never_removed),

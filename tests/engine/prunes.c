@@ -154,6 +154,59 @@ TEST(pruned_into_one_with_flash_attention_and_back)
     assert_true(transfer_difference(true, false) < 3e-2);
 }
 
+TEST(a_target_without_room_is_refused)
+{
+    enum { TOKENS = 300 }; /* contexts have 256 cells at least */
+    const csp_config config = engine_config(CSP_PER_HEAD, TOKENS - 10);
+    engine_setup setup = plain;
+
+    setup.config = &config;
+    engine e = engine_open(&setup);
+    engine_prompt(&e, TOKENS);
+    setup.n_ctx = 256;
+    const csp_llama_target target = {.context = engine_context(&e, &setup)};
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, &target),
+                   "no room");
+    llama_free(target.context);
+    engine_close(&e);
+}
+
+/* Sequence 2 of a context with a stream for each of three, in place, and from
+   there to sequence 1. */
+TEST(other_sequences_than_the_first_are_pruned)
+{
+    csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine_setup setup = plain;
+
+    setup.n_seq_max = 3;
+    setup.config = &config;
+    engine e = engine_open(&setup);
+    for (uint32_t i = 0; i < N; i++)
+        free(engine_decode(&e, e.context, 2, i));
+    assert_no_problem(e.capture->failure);
+    e.capture->on = false;
+    assert_no_problem(csp_llama_prune(e.context, 2, &e.model, e.pruner, NULL));
+    config.budget = BUDGET / 2;
+    assert_ok(csp_pruner_configure(e.pruner, &config));
+    const csp_llama_target target = {.context = e.context, .seq = 1};
+    assert_no_problem(
+        csp_llama_prune(e.context, 2, &e.model, e.pruner, &target));
+    config.budget = BUDGET / 4;
+    assert_ok(csp_pruner_configure(e.pruner, &config));
+    assert_no_problem(csp_llama_prune(e.context, 1, &e.model, e.pruner, NULL));
+    for (llama_seq_id seq = 1; seq < 3; seq++) {
+        csp_llama_state state;
+
+        assert_no_problem(
+            csp_llama_state_get(e.context, seq, &e.model, &state));
+        assert_int_equal(state.stream, seq);
+        assert_int_equal(state.n_cells, seq == 1 ? BUDGET / 4 : BUDGET);
+        csp_llama_state_free(&state);
+        free(engine_decode(&e, e.context, seq, N));
+    }
+    engine_close(&e);
+}
+
 /* What a target refuses can be tried again with another. */
 TEST(a_target_that_does_not_fit_changes_nothing)
 {
@@ -285,6 +338,22 @@ TEST(values_of_any_type_are_read)
         engine_close(&other);
     }
     engine_close(&e);
+}
+
+/* A plan that weighs by norms cannot be made without them. */
+TEST(norms_of_the_values_weigh)
+{
+    csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine_setup setup = plain;
+
+    config.weigh_values = true;
+    for (int flash = 0; flash < 2; flash++) {
+        setup.flash = flash;
+        engine e = prompted(setup, &config);
+        assert_no_problem(
+            csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
+        engine_close(&e);
+    }
 }
 
 /* ---- Plans that a shared cell table cannot hold -------------------------- */
@@ -451,10 +520,13 @@ const struct CMUnitTest prune_tests[] = {
     cmocka_unit_test(each_head_keeps_its_own_rows_bit_for_bit),
     cmocka_unit_test(pruned_into_a_smaller_context),
     cmocka_unit_test(pruned_into_one_with_flash_attention_and_back),
+    cmocka_unit_test(a_target_without_room_is_refused),
+    cmocka_unit_test(other_sequences_than_the_first_are_pruned),
     cmocka_unit_test(a_target_that_does_not_fit_changes_nothing),
     cmocka_unit_test(quantised_values_do_not_go_where_v_is_transposed),
     cmocka_unit_test(decoding_and_pruning_take_turns),
     cmocka_unit_test(values_of_any_type_are_read),
+    cmocka_unit_test(norms_of_the_values_weigh),
     cmocka_unit_test(heads_that_keep_unequally_many_are_refused),
     cmocka_unit_test(the_last_token_must_stay),
     cmocka_unit_test(layers_that_differ_in_their_kv_heads_are_refused),
