@@ -239,6 +239,8 @@ static const char *attention_of(csp_llama_capture *c,
         .scale = scale,
         .softcap = softcap,
     };
+    if (is_flash_attention(node) && node->src[4])
+        return "learned sinks take part in attention: score by softmax";
     if (is_flash_attention(node) &&
         (problem = keys_view(c, node->src[1], &attention->keys)))
         return problem;

@@ -16,8 +16,8 @@
  *   csp_llama_prune_global    global: plan, llama_memory_seq_rm, apply
  *
  * Functions return NULL, or in plain English why they did nothing: then cache
- * and pruner are as before, save for a plan and value norms.  Two exceptions
- * are named below.
+ * and pruner are as before, save for a plan and value norms.  One exception
+ * is named below.
  *
  * Limits.  llama.cpp's graphs take no sink logit and give out no log-sum-exp,
  * so calibrated n-softmax cannot be applied here.  The cache buffer has the
@@ -70,9 +70,9 @@ const char *csp_llama_model_of(const struct llama_model *model,
  *
  * The context decodes one sequence, which starts at its first cell; batches may
  * be of any size.  After csp_llama_prune in place capturing goes on with the
- * tokens that follow; after csp_llama_prune_global only if it compacted.  Rows
- * that vote and see anything else are a failure.  When llama_decode fails, or
- * on a failure, start over with a fresh sequence.
+ * tokens that follow; after csp_llama_prune_global it wants csp_llama_compact
+ * first.  Rows that vote and see anything else are a failure.  On a failure, or
+ * when llama_decode fails, start over with a fresh sequence.
  *
  * 'on'          false: let everything pass, for good: tokens not seen are not
  *               counted either.
@@ -140,6 +140,14 @@ const char *csp_llama_state_parse(uint8_t *data, size_t size,
 const char *csp_llama_state_set(struct llama_context *context, llama_seq_id seq,
                                 const csp_llama_state *state);
 
+/* Write a state in place of what 'seq' holds, which is 'old': that comes back
+   if llama.cpp does not take the new one.  If it takes neither, 'seq' is empty,
+   and the text says so. */
+const char *csp_llama_state_replace(struct llama_context *context,
+                                    llama_seq_id seq,
+                                    const csp_llama_state *old,
+                                    const csp_llama_state *state);
+
 void csp_llama_state_free(csp_llama_state *state);
 
 /* Position of a cell; with M-RoPE the temporal one. */
@@ -166,7 +174,7 @@ const char *csp_llama_state_prune(const csp_llama_state *state,
 /* ---- The two ways -------------------------------------------------------- */
 
 /* Where csp_llama_prune puts the pruned sequence: an empty one, of a context
-   with the same types, and as many streams (n_seq_max, or 1 if kv_unified). */
+   with the same types. */
 typedef struct csp_llama_target {
     struct llama_context *context;
     llama_seq_id seq;
@@ -190,12 +198,16 @@ const char *csp_llama_prune(struct llama_context *context, llama_seq_id seq,
  * position is a whole image; there csp_llama_prune does CSP_GLOBAL as well.
  *
  * Removed cells are holes that attention still walks over until new tokens fill
- * them; 'compact' closes them through the state.  The other exception: if that
- * fails, the tokens are dropped and the plan is applied all the same.
+ * them, unless csp_llama_compact closes them.
  */
 const char *csp_llama_prune_global(struct llama_context *context,
                                    llama_seq_id seq,
                                    const csp_llama_model *model,
-                                   csp_pruner *pruner, bool compact);
+                                   csp_pruner *pruner);
+
+/* Close the holes in a sequence's cells, through its state.  The exception of
+   csp_llama_prune applies. */
+const char *csp_llama_compact(struct llama_context *context, llama_seq_id seq,
+                              const csp_llama_model *model);
 
 #endif /* CSP_LLAMA_H */

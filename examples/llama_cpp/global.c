@@ -78,25 +78,10 @@ static const char *drop_all(struct llama_context *context, llama_seq_id seq,
     return problem;
 }
 
-/* A state is written without holes. */
-static const char *close_holes(struct llama_context *context, llama_seq_id seq,
-                               const csp_llama_model *model)
-{
-    csp_llama_state state;
-    const char *problem;
-
-    if ((problem = csp_llama_state_get(context, seq, model, &state)))
-        return problem;
-    llama_memory_seq_rm(llama_get_memory(context), seq, -1, -1);
-    problem = csp_llama_state_set(context, seq, &state);
-    csp_llama_state_free(&state);
-    return problem;
-}
-
 const char *csp_llama_prune_global(struct llama_context *context,
                                    llama_seq_id seq,
                                    const csp_llama_model *model,
-                                   csp_pruner *pruner, bool compact)
+                                   csp_pruner *pruner)
 {
     csp_tokens tokens;
     const char *problem;
@@ -113,7 +98,6 @@ const char *csp_llama_prune_global(struct llama_context *context,
         return "only CSP_GLOBAL drops the same tokens everywhere";
     if ((problem = drop_all(context, seq, &tokens, &kept)))
         return problem;
-    if ((e = csp_pruner_apply(pruner, NULL, 0, NULL)))
-        return csp_status_string(e);
-    return compact ? close_holes(context, seq, model) : NULL;
+    e = csp_pruner_apply(pruner, NULL, 0, NULL);
+    return e ? csp_status_string(e) : NULL;
 }

@@ -447,8 +447,9 @@ static struct llama_context *load_and_drop(const options *o,
     csp_llama_state_free(&converted);
     const int64_t start = llama_time_us();
     check(csp_llama_state_values(full, t->pruner), "values");
-    check(csp_llama_prune_global(context, 0, &full->model, t->pruner, true),
+    check(csp_llama_prune_global(context, 0, &full->model, t->pruner),
           method_names[t->how]);
+    check(csp_llama_compact(context, 0, &full->model), "closing the holes");
     t->prune_seconds = (double)(llama_time_us() - start) * 1e-6;
     return context;
 }

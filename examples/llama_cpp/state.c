@@ -7,10 +7,10 @@
  *   then, of the one stream whose n_cells is not zero:
  *     n_cells x { i32 position, u32 1, [extension of 12 bytes], i32 sequence }
  *     u32 V transposed, u32 n_layers
- *     n_layers x { i32 type, u64 row size, n_cells rows }           K
- *     n_layers x { i32 type, u64 row size, n_cells rows }           V, or
+ *     n_layers x { i32 type, u64 row size, n_cells rows }         K
+ *     n_layers x { i32 type, u64 row size, n_cells rows }         V, or
  *     n_layers x { i32 type, u32 element size, u32 n_channels,
- *                  n_channels x n_cells elements }                  V transposed
+ *                  n_channels x n_cells elements }     V transposed
  *
  * Whether cells carry an extension (M-RoPE) is not said; of the two readings at
  * most one fits.
@@ -268,10 +268,57 @@ const char *csp_llama_state_get(struct llama_context *context, llama_seq_id seq,
     return problem;
 }
 
+/* Streams of a context: its state of no tokens says how many. */
+static uint32_t streams_of(struct llama_context *context, llama_seq_id seq)
+{
+    const size_t size = llama_state_seq_get_size(context, seq);
+    uint8_t *data = size ? malloc(size) : NULL;
+    reader r = {.data = data, .size = size};
+    uint32_t n_streams = 0;
+
+    if (data && llama_state_seq_get_data(context, data, size, seq) == size) {
+        skip(&r, 2, sizeof(uint32_t)); /* magic, sequence */
+        n_streams = u32(&r);
+    }
+    free(data);
+    return r.failed || n_streams > MAX_STREAMS ? 0 : n_streams;
+}
+
+/* The same sequence as the first of 'n_streams'; which one it was has no
+   meaning. */
+static uint8_t *with_streams(const csp_llama_state *state, uint32_t n_streams,
+                             size_t *size)
+{
+    enum { WORD = sizeof(uint32_t) };
+    const size_t before = (3 + (size_t)state->stream) * WORD;
+    const size_t after = (state->n_streams - state->stream - 1) * (size_t)WORD;
+    const size_t body = state->size - before - after;
+    uint8_t *data;
+
+    *size = 3 * WORD + body + (n_streams - 1) * (size_t)WORD;
+    if (!(data = calloc(*size, 1)))
+        return NULL;
+    memcpy(data, state->data, 2 * WORD); /* magic, sequence */
+    memcpy(data + 2 * WORD, &n_streams, WORD);
+    memcpy(data + 3 * WORD, state->data + before, body); /* n_cells first */
+    return data;
+}
+
+static bool load(struct llama_context *context, llama_seq_id seq,
+                 const uint8_t *data, size_t size)
+{
+    if (llama_state_seq_set_data(context, data, size, seq) == size)
+        return true;
+    llama_memory_seq_rm(llama_get_memory(context), seq, -1, -1);
+    return false;
+}
+
 const char *csp_llama_state_set(struct llama_context *context, llama_seq_id seq,
                                 const csp_llama_state *state)
 {
     const char *problem = check_seq(context, seq);
+    uint8_t *data = state->data;
+    size_t size = state->size;
 
     if (problem)
         return problem;
@@ -279,13 +326,47 @@ const char *csp_llama_state_set(struct llama_context *context, llama_seq_id seq,
         return "the sequence to write to is not empty";
     if (state->n_cells > llama_n_ctx_seq(context))
         return "the context has no room for the kept rows";
-    if (llama_state_seq_set_data(context, state->data, state->size, seq) !=
-        state->size) {
-        llama_memory_seq_rm(llama_get_memory(context), seq, -1, -1);
-        return "llama.cpp does not take the state: its types, its layout of V, "
-               "its streams or its room differ";
-    }
-    return NULL;
+    const uint32_t n_streams = streams_of(context, seq);
+    if (n_streams == 0)
+        return "llama.cpp gives out no state";
+    if (n_streams != state->n_streams &&
+        !(data = with_streams(state, n_streams, &size)))
+        return "out of memory";
+    if (!load(context, seq, data, size))
+        problem = "llama.cpp does not take the state: its types, its layout of "
+                  "V or its room differ";
+    if (data != state->data)
+        free(data);
+    return problem;
+}
+
+const char *csp_llama_state_replace(struct llama_context *context,
+                                    llama_seq_id seq,
+                                    const csp_llama_state *old,
+                                    const csp_llama_state *state)
+{
+    const char *problem;
+
+    llama_memory_seq_rm(llama_get_memory(context), seq, -1, -1);
+    if (!(problem = csp_llama_state_set(context, seq, state)))
+        return NULL;
+    if (csp_llama_state_set(context, seq, old))
+        return "llama.cpp takes neither the new state nor its own back: the "
+               "sequence is empty";
+    return problem;
+}
+
+const char *csp_llama_compact(struct llama_context *context, llama_seq_id seq,
+                              const csp_llama_model *model)
+{
+    csp_llama_state state;
+    const char *problem;
+
+    if ((problem = csp_llama_state_get(context, seq, model, &state)))
+        return problem;
+    problem = csp_llama_state_replace(context, seq, &state, &state);
+    csp_llama_state_free(&state);
+    return problem;
 }
 
 void csp_llama_state_free(csp_llama_state *state)

@@ -293,22 +293,6 @@ const char *csp_llama_state_prune(const csp_llama_state *state,
 
 /* ---- The prune ----------------------------------------------------------- */
 
-/* In place, the state as it was is at hand if llama.cpp refuses the new one. */
-static const char *replace(struct llama_context *context, llama_seq_id seq,
-                           const csp_llama_state *state,
-                           const csp_llama_state *pruned)
-{
-    const char *problem;
-
-    llama_memory_seq_rm(llama_get_memory(context), seq, -1, -1);
-    if (!(problem = csp_llama_state_set(context, seq, pruned)))
-        return NULL;
-    if (csp_llama_state_set(context, seq, state))
-        return "llama.cpp takes neither the pruned state nor its own back: the "
-               "sequence is empty";
-    return problem;
-}
-
 static const char *prune(struct llama_context *context, llama_seq_id seq,
                          const csp_llama_state *state, csp_pruner *pruner,
                          const csp_llama_target *target)
@@ -327,7 +311,7 @@ static const char *prune(struct llama_context *context, llama_seq_id seq,
         return problem;
     problem = target
                   ? csp_llama_state_set(target->context, target->seq, &pruned)
-                  : replace(context, seq, state, &pruned);
+                  : csp_llama_state_replace(context, seq, state, &pruned);
     csp_llama_state_free(&pruned);
     if (!problem && (e = csp_pruner_apply(pruner, NULL, 0, NULL)))
         problem = csp_status_string(e);

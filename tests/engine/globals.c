@@ -28,8 +28,7 @@ static double removal_against_state(engine_setup setup)
     const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
     engine a = prompted(setup, &config), b = prompted(setup, &config);
 
-    assert_no_problem(
-        csp_llama_prune_global(a.context, 0, &a.model, a.pruner, false));
+    assert_no_problem(csp_llama_prune_global(a.context, 0, &a.model, a.pruner));
     assert_no_problem(csp_llama_prune(b.context, 0, &b.model, b.pruner, NULL));
     csp_llama_state x = engine_state(&a, a.context);
     csp_llama_state y = engine_state(&b, b.context);
@@ -81,10 +80,9 @@ TEST(closing_the_holes_changes_nothing)
     const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
     engine a = prompted(plain, &config), b = prompted(plain, &config);
 
-    assert_no_problem(
-        csp_llama_prune_global(a.context, 0, &a.model, a.pruner, false));
-    assert_no_problem(
-        csp_llama_prune_global(b.context, 0, &b.model, b.pruner, true));
+    assert_no_problem(csp_llama_prune_global(a.context, 0, &a.model, a.pruner));
+    assert_no_problem(csp_llama_prune_global(b.context, 0, &b.model, b.pruner));
+    assert_no_problem(csp_llama_compact(b.context, 0, &b.model));
     assert_true(engine_difference(&a, a.context, b.context, N, 1) < 1e-4);
     engine_close(&a);
     engine_close(&b);
@@ -100,8 +98,8 @@ TEST(positions_need_not_start_at_zero)
     engine e = engine_open(&setup);
     e.n_tokens = FIRST;
     engine_prompt(&e, N);
-    assert_no_problem(
-        csp_llama_prune_global(e.context, 0, &e.model, e.pruner, true));
+    assert_no_problem(csp_llama_prune_global(e.context, 0, &e.model, e.pruner));
+    assert_no_problem(csp_llama_compact(e.context, 0, &e.model));
     csp_tokens tokens;
     assert_ok(csp_pruner_tokens(e.pruner, 0, &tokens));
     csp_llama_state state = engine_state(&e, e.context);
@@ -122,8 +120,8 @@ TEST(a_second_round_removes_what_it_planned)
     csp_config config = engine_config(CSP_GLOBAL, BUDGET);
     engine e = prompted(plain, &config);
 
-    assert_no_problem(
-        csp_llama_prune_global(e.context, 0, &e.model, e.pruner, true));
+    assert_no_problem(csp_llama_prune_global(e.context, 0, &e.model, e.pruner));
+    assert_no_problem(csp_llama_compact(e.context, 0, &e.model));
     e.capture->on = true;
     engine_prompt(&e, 10);
     csp_kept kept;
@@ -134,8 +132,7 @@ TEST(a_second_round_removes_what_it_planned)
     assert_ok(csp_pruner_tokens(e.pruner, 0, &tokens));
     for (uint32_t i = 0; i < BUDGET; i++)
         expected[i] = tokens.positions[kept.rows[i]];
-    assert_no_problem(
-        csp_llama_prune_global(e.context, 0, &e.model, e.pruner, false));
+    assert_no_problem(csp_llama_prune_global(e.context, 0, &e.model, e.pruner));
     csp_llama_state state = engine_state(&e, e.context);
     assert_int_equal(state.n_cells, BUDGET);
     for (uint32_t i = 0; i < BUDGET; i++)
@@ -152,8 +149,8 @@ static void refuse(engine_setup setup, const csp_config *config,
     engine e = prompted(setup, config);
     csp_llama_state before = engine_state(&e, e.context);
 
-    assert_problem(
-        csp_llama_prune_global(e.context, 0, &e.model, e.pruner, true), part);
+    assert_problem(csp_llama_prune_global(e.context, 0, &e.model, e.pruner),
+                   part);
     csp_llama_state after = engine_state(&e, e.context);
     assert_same_state(&before, &after);
     csp_llama_state_free(&before);
@@ -195,7 +192,7 @@ TEST(a_sequence_that_the_context_has_not_is_refused)
 
     for (llama_seq_id seq = -1; seq < 2; seq += 2)
         assert_problem(
-            csp_llama_prune_global(e.context, seq, &e.model, e.pruner, true),
+            csp_llama_prune_global(e.context, seq, &e.model, e.pruner),
             "no sequence");
     engine_close(&e);
 }
@@ -208,9 +205,8 @@ TEST(a_cache_of_other_tokens_is_refused)
 
     engine_prompt(&e, 3);
     csp_llama_state before = engine_state(&e, e.context);
-    assert_problem(
-        csp_llama_prune_global(e.context, 0, &e.model, e.pruner, false),
-        "other tokens");
+    assert_problem(csp_llama_prune_global(e.context, 0, &e.model, e.pruner),
+                   "other tokens");
     csp_llama_state after = engine_state(&e, e.context);
     assert_same_state(&before, &after);
     csp_llama_state_free(&before);

@@ -253,6 +253,59 @@ TEST(quantised_values_do_not_go_where_v_is_transposed)
     engine_close(&e);
 }
 
+/* ---- What llama.cpp does not take ---------------------------------------- */
+
+/* The linker hands calls of llama_state_seq_set_data to this one. */
+size_t __real_llama_state_seq_set_data(struct llama_context *context,
+                                       const uint8_t *data, size_t size,
+                                       llama_seq_id seq);
+size_t __wrap_llama_state_seq_set_data(struct llama_context *context,
+                                       const uint8_t *data, size_t size,
+                                       llama_seq_id seq);
+
+static int n_refusals; /* of the calls to come */
+
+size_t __wrap_llama_state_seq_set_data(struct llama_context *context,
+                                       const uint8_t *data, size_t size,
+                                       llama_seq_id seq)
+{
+    if (n_refusals > 0) {
+        n_refusals--;
+        return 0;
+    }
+    return __real_llama_state_seq_set_data(context, data, size, seq);
+}
+
+TEST(a_refused_state_brings_the_old_one_back)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine e = prompted(plain, &config);
+    csp_llama_state before = engine_state(&e, e.context);
+
+    n_refusals = 1;
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
+                   "does not take");
+    csp_llama_state after = engine_state(&e, e.context);
+    assert_same_state(&before, &after);
+    csp_llama_state_free(&after);
+    assert_no_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
+    csp_llama_state_free(&before);
+    engine_close(&e);
+}
+
+TEST(if_both_are_refused_the_text_says_so)
+{
+    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
+    engine e = prompted(plain, &config);
+
+    n_refusals = 2;
+    assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
+                   "sequence is empty");
+    assert_int_equal(llama_memory_seq_pos_max(llama_get_memory(e.context), 0),
+                     -1);
+    engine_close(&e);
+}
+
 /* ---- Rounds, values ------------------------------------------------------ */
 
 TEST(decoding_and_pruning_take_turns)
@@ -524,6 +577,8 @@ const struct CMUnitTest prune_tests[] = {
     cmocka_unit_test(other_sequences_than_the_first_are_pruned),
     cmocka_unit_test(a_target_that_does_not_fit_changes_nothing),
     cmocka_unit_test(quantised_values_do_not_go_where_v_is_transposed),
+    cmocka_unit_test(a_refused_state_brings_the_old_one_back),
+    cmocka_unit_test(if_both_are_refused_the_text_says_so),
     cmocka_unit_test(decoding_and_pruning_take_turns),
     cmocka_unit_test(values_of_any_type_are_read),
     cmocka_unit_test(norms_of_the_values_weigh),

@@ -312,7 +312,21 @@ TEST(a_sequence_that_the_context_has_not_is_refused)
     engine_close(&e);
 }
 
-/* Each sequence in a stream of its own. */
+/* The next token's, of two sequences that hold the same. */
+static void assert_same_logits(const engine *e, struct llama_context *a,
+                               llama_seq_id seq_a, struct llama_context *b,
+                               llama_seq_id seq_b, uint32_t position)
+{
+    float *x = engine_decode(e, a, seq_a, position);
+    float *y = engine_decode(e, b, seq_b, position);
+
+    for (uint32_t i = 0; i < e->n_vocab; i++)
+        assert_true(fabsf(x[i] - y[i]) < 1e-4f);
+    free(x);
+    free(y);
+}
+
+/* Each sequence in a stream of its own; another context has one. */
 TEST(the_state_of_a_later_stream_is_understood)
 {
     engine_setup setup = plain;
@@ -326,6 +340,17 @@ TEST(the_state_of_a_later_stream_is_understood)
     assert_int_equal(state.n_streams, 3);
     assert_int_equal(state.stream, 2);
     assert_int_equal(state.n_cells, 9);
+    const engine_setup one = plain;
+    struct llama_context *small = engine_context(&e, &one);
+    assert_no_problem(csp_llama_state_set(small, 0, &state));
+    assert_same_logits(&e, e.context, 2, small, 0, 9);
+    csp_llama_state_free(&state);
+    assert_no_problem(csp_llama_state_get(small, 0, &e.model, &state));
+    assert_int_equal(state.n_streams, 1);
+    llama_memory_seq_rm(llama_get_memory(e.context), 1, -1, -1);
+    assert_no_problem(csp_llama_state_set(e.context, 1, &state));
+    assert_same_logits(&e, e.context, 1, small, 0, 10);
+    llama_free(small);
     csp_llama_state_free(&state);
     engine_close(&e);
 }
