@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int rank, size;
+static int rank, size, spoilt;
 static part own; /* keys of this rank */
 
 static float logits[HEADS * WINDOW * TOKENS]; /* [HEADS][WINDOW][own.n] */
@@ -239,6 +239,8 @@ static bool run(void)
     own = ranks_part(TOKENS, rank, size);
     scene_logits(0, HEADS, own.begin, own.n, logits);
     scene_values(0, KV_HEADS, own.begin, own.n, values);
+    if (rank == spoilt)
+        logits[0] = NAN;
     soften();
     if (!ranks_fine(score_slice(values, &sums), "scoring") ||
         !ranks_fine(scene_config(CSP_PER_HEAD, &config), "settings") ||
@@ -264,7 +266,7 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    const bool good = run();
+    const bool good = ranks_options(argc, argv, &spoilt) && run();
     MPI_Finalize();
     return good ? 0 : 1;
 }

@@ -4,6 +4,8 @@
 #include "ranks.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 part ranks_part(uint32_t n, int rank, int size)
 {
@@ -49,6 +51,28 @@ bool ranks_fit(int size)
         fprintf(stderr, "%d ranks are too many: there are %d KV heads\n", size,
                 KV_HEADS);
     return size <= KV_HEADS;
+}
+
+bool ranks_options(int argc, char **argv, int *spoilt)
+{
+    bool good = argc == 1;
+    int rank, size;
+
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    *spoilt = -1;
+    if (argc == 3 && strcmp(argv[1], "--spoil") == 0) {
+        char *end;
+        const long number = strtol(argv[2], &end, 10);
+        good = end != argv[2] && *end == '\0' && number >= 0 && number < size;
+        *spoilt = good ? (int)number : -1;
+    }
+    if (!good && rank == 0)
+        fprintf(stderr,
+                "usage: %s [--spoil RANK]\n"
+                "RANK, here 0 to %d, gets a NaN and all ranks end\n",
+                argv[0], size - 1);
+    return good;
 }
 
 bool ranks_alone(const csp_config *config, layer_sums *sums, layer_plan *plan)

@@ -41,6 +41,13 @@ void ranks_parts(uint32_t n, int size, int *counts, int *begins);
 /* Whether the ranks are few enough for this scene; rank 0 says if not. */
 bool ranks_fit(int size);
 
+/*
+ * Read '--spoil RANK', a rank whose first logit is to be NaN, so that one can
+ * see how all end when one cannot score; -1: none.  False, and rank 0 says so,
+ * for any other arguments.
+ */
+bool ranks_options(int argc, char **argv, int *spoilt);
+
 /* A number that tells plans apart. */
 uint32_t ranks_digest(const layer_plan *plan);
 

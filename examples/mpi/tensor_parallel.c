@@ -31,7 +31,7 @@ typedef struct totals {
     float intra[TOKENS], inter[TOKENS];
 } totals;
 
-static int rank, size;
+static int rank, size, spoilt;
 static part own; /* KV heads of this rank */
 
 /* ---- Scoring ------------------------------------------------------------- */
@@ -48,6 +48,8 @@ static csp_status score_own(layer_sums *sums)
 
     scene_logits(own.begin * GROUP, own.n * GROUP, 0, TOKENS, logits);
     scene_values(own.begin, own.n, 0, TOKENS, values);
+    if (rank == spoilt)
+        logits[0] = NAN;
     attention.scores =
         csp_tensor_packed(logits, CSP_F32, own.n * GROUP, WINDOW, TOKENS);
     csp_status e = scene_config(CSP_PER_HEAD, &config);
@@ -304,7 +306,7 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    const bool good = run();
+    const bool good = ranks_options(argc, argv, &spoilt) && run();
     MPI_Finalize();
     return good ? 0 : 1;
 }
