@@ -22,7 +22,7 @@ enum { MAX_COUNT = 1 << 24, MAX_NAME = 128 };
 
 typedef struct config {
     const char *path;
-    cJSON *root;
+    const cJSON *root;
 } config;
 
 static const cJSON *setting(const config *c, const char *name)
@@ -85,6 +85,9 @@ static char **strings(const config *c, const char *name, uint32_t *n)
 
 static void refuse_unknown(const config *c)
 {
+    static const char *const absent[] = {
+        "rope_scaling", "partial_rotary_factor", "sliding_window",
+        "quantization_config"};
     const cJSON *activation = setting(c, "hidden_act");
 
     if (activation != NULL && (!cJSON_IsString(activation) ||
@@ -92,10 +95,24 @@ static void refuse_unknown(const config *c)
         die(c->path, "\"hidden_act\" is not \"silu\"");
     if (flag(c, "attention_bias") || flag(c, "mlp_bias"))
         die(c->path, "biases are not supported");
-    if (setting(c, "rope_scaling") != NULL)
-        die(c->path, "\"rope_scaling\" is not supported");
-    if (setting(c, "quantization_config") != NULL)
-        die(c->path, "quantised weights are not supported");
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; ++i)
+        if (setting(c, absent[i]) != NULL)
+            die(c->path, "\"%s\" is not supported", absent[i]);
+}
+
+/* RoPE's base, which newer checkpoints keep in an object of its own. */
+static double rope_theta(const config *c)
+{
+    const cJSON *parameters = setting(c, "rope_parameters");
+    const config rope = {.path = c->path, .root = parameters};
+    const cJSON *type;
+
+    if (parameters == NULL)
+        return number(c, "rope_theta", 1.0, 1e12, 10000.0);
+    type = setting(&rope, "rope_type");
+    if (!cJSON_IsString(type) || strcmp(type->valuestring, "default") != 0)
+        die(c->path, "\"rope_type\" is not \"default\"");
+    return number(&rope, "rope_theta", 1.0, 1e12, REQUIRED);
 }
 
 static void read_settings(const config *c, model *m)
@@ -110,8 +127,13 @@ static void read_settings(const config *c, model *m)
     m->n_heads = count(c, "num_attention_heads", REQUIRED);
     m->n_kv_heads = count(c, "num_key_value_heads", m->n_heads);
     m->head_dim = count(c, "head_dim", floor(m->hidden / m->n_heads));
+    if (m->head_dim == 0)
+        die(c->path, "%u heads are too many for %u channels", m->n_heads,
+            m->hidden);
     m->norm_epsilon = (float)number(c, "rms_norm_eps", 0.0, 1.0, 1e-6);
-    m->rope_theta = number(c, "rope_theta", 1.0, 1e12, 10000.0);
+    m->rope_theta = rope_theta(c);
+    m->n_positions = (uint32_t)number(c, "max_position_embeddings", 1.0,
+                                      UINT32_MAX, UINT32_MAX);
     m->end_of_text =
         (int32_t)number(c, "eos_token_id", -1.0, m->n_vocab - 1.0, -1.0);
     if ((uint64_t)m->n_heads * m->head_dim > MAX_COUNT)
@@ -190,6 +212,11 @@ static void read_weights(const config *c, const safetensors *s, model *m)
     m->layers = take(m->n_layers, sizeof *m->layers);
     for (uint32_t i = 0; i < m->n_layers; ++i)
         read_layer(s, m, i, &m->layers[i]);
+    /* Biases, norms of queries, experts: without them it is another model. */
+    const char *unread =
+        safetensors_unread(s, "model.layers.", "rotary_emb.inv_freq");
+    if (unread != NULL)
+        die(s->path, "tensor %s: this decoder has no place for it", unread);
 }
 
 model model_load(const char *folder)
@@ -201,14 +228,15 @@ model model_load(const char *folder)
     size_t size;
 
     unsigned char *text = read_file(config_path, &size);
-    c.root = cJSON_ParseWithLength((const char *)text, size);
-    if (!cJSON_IsObject(c.root))
+    cJSON *root = cJSON_ParseWithLength((const char *)text, size);
+    c.root = root;
+    if (!cJSON_IsObject(root))
         die(config_path, "not a JSON object");
     read_settings(&c, &m);
     safetensors s = safetensors_open(weights_path);
     read_weights(&c, &s, &m);
     safetensors_close(&s);
-    cJSON_Delete(c.root);
+    cJSON_Delete(root);
     free(text);
     free(weights_path);
     free(config_path);

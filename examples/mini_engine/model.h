@@ -21,8 +21,9 @@ typedef struct layer_weights {
 typedef struct model {
     uint32_t n_vocab, hidden, n_inner;
     uint32_t n_layers, n_heads, n_kv_heads, head_dim;
-    uint32_t patch_size; /* bytes of an image patch; 0: text only */
-    int32_t end_of_text; /* token that ends an answer; -1: none */
+    uint32_t patch_size;  /* bytes of an image patch; 0: text only */
+    uint32_t n_positions; /* tokens of the longest sequence */
+    int32_t end_of_text;  /* token that ends an answer; -1: none */
     float norm_epsilon;
     double rope_theta;
     float *embeddings; /* [n_vocab][hidden] */
@@ -38,8 +39,9 @@ typedef struct model {
 /*
  * Read config.json and model.safetensors of a folder: a llama checkpoint under
  * the names that Hugging Face uses, with model.mm_projector.weight for images.
- * What this decoder does not do (biases, scaled RoPE, other activations) is
- * refused, not ignored: an error ends the program with a message.
+ * What this decoder does not do (biases, scaled RoPE, sliding windows, other
+ * activations) is refused, not ignored, and so is a layer's tensor that it does
+ * not know: an error ends the program with a message.
  */
 model model_load(const char *folder);
 void model_free(model *m);

@@ -189,7 +189,7 @@ void safetensors_close(safetensors *s)
 
 /* ---- Tensors ------------------------------------------------------------- */
 
-static const safetensors_entry *find(const safetensors *s, const char *name)
+static safetensors_entry *find(const safetensors *s, const char *name)
 {
     for (size_t i = 0; i < s->n_entries; ++i)
         if (strcmp(s->entries[i].name, name) == 0)
@@ -197,9 +197,9 @@ static const safetensors_entry *find(const safetensors *s, const char *name)
     return NULL;
 }
 
-static const safetensors_entry *need(const safetensors *s, const char *name)
+static safetensors_entry *need(const safetensors *s, const char *name)
 {
-    const safetensors_entry *e = find(s, name);
+    safetensors_entry *e = find(s, name);
 
     if (e == NULL)
         die(s->path, "tensor %s is missing", name);
@@ -209,6 +209,19 @@ static const safetensors_entry *need(const safetensors *s, const char *name)
 bool safetensors_has(const safetensors *s, const char *name)
 {
     return find(s, name) != NULL;
+}
+
+const char *safetensors_unread(const safetensors *s, const char *start,
+                               const char *but)
+{
+    for (size_t i = 0; i < s->n_entries; ++i) {
+        const safetensors_entry *e = &s->entries[i];
+
+        if (!e->read && strncmp(e->name, start, strlen(start)) == 0 &&
+            strstr(e->name, but) == NULL)
+            return e->name;
+    }
+    return NULL;
 }
 
 uint32_t safetensors_cols(const safetensors *s, const char *name,
@@ -236,10 +249,11 @@ static void check_shape(const safetensors *s, const safetensors_entry *e,
 float *safetensors_floats(const safetensors *s, const char *name,
                           uint32_t n_rows, uint32_t n_cols)
 {
-    const safetensors_entry *e = need(s, name);
+    safetensors_entry *e = need(s, name);
     float (*read)(const unsigned char *) = NULL;
 
     check_shape(s, e, n_rows, n_cols);
+    e->read = true;
     if (strcmp(e->dtype, "F32") == 0)
         read = read_f32;
     else if (strcmp(e->dtype, "F16") == 0)

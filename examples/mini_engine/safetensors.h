@@ -15,6 +15,7 @@ typedef struct safetensors_entry {
     uint32_t rank;
     uint64_t shape[SAFETENSORS_MAX_RANK];
     uint64_t begin, end; /* bytes of the data */
+    bool read;           /* somebody asked for it */
 } safetensors_entry;
 
 typedef struct safetensors {
@@ -44,6 +45,11 @@ bool safetensors_has(const safetensors *s, const char *name);
  */
 float *safetensors_floats(const safetensors *s, const char *name,
                           uint32_t n_rows, uint32_t n_cols);
+
+/* A tensor that safetensors_floats has not read, of a name that begins with
+   'start' and does not contain 'but'; NULL: none. */
+const char *safetensors_unread(const safetensors *s, const char *start,
+                               const char *but);
 
 /* Columns of a tensor of two counts of which the first is n_rows. */
 uint32_t safetensors_cols(const safetensors *s, const char *name,

@@ -46,6 +46,13 @@ TEST(config_of_wrong_form_is_refused)
         {CONFIG(LAYERS(2) ",\"hidden_act\":\"gelu\""), "\"hidden_act\""},
         {CONFIG(LAYERS(2) ",\"attention_bias\":true"), "biases"},
         {CONFIG(LAYERS(2) ",\"rope_scaling\":{\"factor\":2}"), "rope_scaling"},
+        {CONFIG(LAYERS(2) ",\"rope_parameters\":{\"rope_type\":\"yarn\"}"),
+         "rope_type"},
+        {CONFIG(LAYERS(2) ",\"rope_parameters\":{\"rope_type\":\"default\"}"),
+         "rope_theta"},
+        {CONFIG(LAYERS(2) ",\"sliding_window\":8"), "sliding_window"},
+        {CONFIG(LAYERS(2) ",\"max_position_embeddings\":0"),
+         "max_position_embeddings"},
         {CONFIG(LAYERS(2) ",\"vocab\":[\"one\"]"), "has 1 words, not 40"},
         {CONFIG(LAYERS(2) ",\"vocab\":[1]"), "no list of strings"},
         {CONFIG(LAYERS(2) ",\"vocab\":\"one\""), "no list of strings"},
@@ -71,6 +78,7 @@ TEST(heads_that_do_not_fit_are_refused)
         {"\"num_attention_heads\":6,\"num_key_value_heads\":4,\"head_dim\":8}",
          "6 query heads are no multiple of 4 KV heads"},
         {"\"num_attention_heads\":1,\"head_dim\":3}", "3 channels"},
+        {"\"num_attention_heads\":16}", "16 heads are too many for 8"},
         {"\"num_attention_heads\":16777216,\"head_dim\":16777216}",
          "are too many"},
     };
@@ -96,9 +104,73 @@ TEST(checkpoint_of_another_shape_is_refused)
     assert_read(load_model);
     write_config(CONFIG(LAYERS(3)));
     assert_refused(load_model, "model.layers.2.input_layernorm.weight is mis");
+    write_config(CONFIG(LAYERS(1)));
+    assert_refused(load_model, "this decoder has no place for it");
     write_config(CONFIG(LAYERS(2) ",\"vocab_size\":41"));
     assert_read(load_model); /* the first of two settings counts */
     free(weights);
+}
+
+/* The checkpoint with one more tensor of 4 bytes, named 'name'. */
+static void write_with(const char *name)
+{
+    size_t size, header = 0;
+    unsigned char *old =
+        read_file(MINI_DATA_DIR "/f32/model.safetensors", &size);
+    char entry[160];
+
+    for (int i = 7; i >= 0; --i)
+        header = header << 8 | old[i];
+    const size_t end = header + 8, data = size - end;
+    snprintf(entry, sizeof entry,
+             "{\"%s\":{\"dtype\":\"F32\",\"shape\":[1],"
+             "\"data_offsets\":[%zu,%zu]},",
+             name, data, data + 4);
+    const size_t added = strlen(entry) - 1; /* in place of a brace */
+    unsigned char *bytes = take(size + added + 4, 1);
+    for (int i = 0; i < 8; ++i)
+        bytes[i] = (unsigned char)((header + added) >> (8 * i));
+    memcpy(bytes + 8, entry, added + 1);
+    memcpy(bytes + 9 + added, old + 9, size - 9);
+    write_file(weights_path, bytes, size + added + 4);
+    free(bytes);
+    free(old);
+}
+
+TEST(tensor_of_another_decoder_is_refused)
+{
+    write_config(CONFIG(LAYERS(2)));
+    write_with("model.layers.0.self_attn.q_proj.bias");
+    assert_refused(load_model, "q_proj.bias: this decoder has no place");
+    write_with("model.layers.1.self_attn.q_norm.weight");
+    assert_refused(load_model, "q_norm.weight: this decoder has no place");
+    write_with("model.layers.0.self_attn.rotary_emb.inv_freq");
+    assert_read(load_model);
+    write_with("model.vision_tower.bias");
+    assert_read(load_model);
+}
+
+static void load_turned(void)
+{
+    model m = model_load(folder);
+
+    assert_true(m.rope_theta == 5e5);
+    assert_int_equal(m.n_positions, 9);
+    model_free(&m);
+}
+
+TEST(rope_parameters_are_read)
+{
+    size_t size;
+    unsigned char *weights =
+        read_file(MINI_DATA_DIR "/f32/model.safetensors", &size);
+
+    write_file(weights_path, weights, size);
+    free(weights);
+    write_config(CONFIG(LAYERS(2) ",\"rope_parameters\":{\"rope_type\":"
+                                  "\"default\",\"rope_theta\":5e5},"
+                                  "\"max_position_embeddings\":9"));
+    assert_read(load_turned);
 }
 
 TEST(checkpoint_cut_anywhere_is_refused)
@@ -180,6 +252,8 @@ int main(void)
         cmocka_unit_test(config_of_wrong_form_is_refused),
         cmocka_unit_test(heads_that_do_not_fit_are_refused),
         cmocka_unit_test(checkpoint_of_another_shape_is_refused),
+        cmocka_unit_test(tensor_of_another_decoder_is_refused),
+        cmocka_unit_test(rope_parameters_are_read),
         cmocka_unit_test(checkpoint_cut_anywhere_is_refused),
         cmocka_unit_test(array_is_read),
         cmocka_unit_test(array_of_wrong_form_is_refused),
