@@ -253,8 +253,9 @@ void engine_run(engine *e, cache *c, const float *embeddings, uint32_t n,
 
     for (uint32_t done = 0; done < n; done += chunk) {
         chunk = n - done < e->chunk ? n - done : e->chunk;
-        if (chunk > UINT32_MAX - c->position)
-            die("sequence", "more than %u tokens", UINT32_MAX);
+        if (chunk > m->n_positions - c->position)
+            die("sequence", "more tokens than the model's %u positions",
+                m->n_positions);
         memcpy(e->stream, embeddings + (size_t)done * m->hidden,
                (size_t)chunk * m->hidden * sizeof *e->stream);
         turn_angles(e, c->position, chunk);

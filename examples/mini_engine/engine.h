@@ -50,6 +50,7 @@ void engine_free(engine *e);
 /*
  * Run 'n' tokens, given as embeddings [n][hidden], in chunks; their keys and
  * values go behind the rows of 'c', their positions go on from c->position.
+ * which end at m->n_positions: more tokens end the program.
  * 'next' receives [n_vocab] logits of what follows the last one, or is NULL.
  */
 void engine_run(engine *e, cache *c, const float *embeddings, uint32_t n,
