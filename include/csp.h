@@ -697,6 +697,170 @@ CSP_API csp_status csp_correct(const csp_tensor *outputs, const csp_tensor *lse,
                                csp_lse_unit unit, const float *sink_logits,
                                const float *residual, void *corrected);
 
+/* ---- Moments: a summary of the dropped tokens (E11) ---------------------- */
+
+/*
+ * A sink weighs the same for every query.  The dropped tokens did not: as if
+ * their keys and values were jointly Gaussian, they weigh
+ *
+ *   log n(q) = log m + q.mu + q'Sq / 2, of mean value v(q) = vbar + C'q
+ *
+ * for a scaled query q, with count m, means mu and vbar, covariance S of keys
+ * and C of keys with values.  Moments are the sums these come from, a summary
+ * is what is kept of them, a fit corrects the mass for the tails of real keys.
+ *
+ *   csp_moments_add -> csp_summarise -> csp_fit_rows -> csp_correct_summary
+ *
+ * E11 follows the closed form of MomentKV's first order (arXiv 2606.01563) one
+ * order further; README has what it is worth.
+ */
+
+/*
+ * Sums over the dropped tokens of each KV head: zero them, then add rounds or
+ * machines (plain sums, element by element).
+ *
+ * 'count'      [n_kv_heads]
+ * 'key'        [n_kv_heads][key_dim] of k
+ * 'value'      [n_kv_heads][value_dim] of v
+ * 'key_key'    [n_kv_heads][key_dim][key_dim] of k k'
+ * 'key_value'  [n_kv_heads][key_dim][value_dim] of k v'
+ */
+typedef struct csp_moments {
+    double *count, *key, *value, *key_key, *key_value;
+    uint32_t n_kv_heads, key_dim, value_dim;
+} csp_moments;
+
+/*
+ * Add the cached rows that 'kept' drops, before they are gone.
+ *
+ * 'keys'    [n_kv_heads][>= n_keys][key_dim], as cached (after RoPE).
+ * 'values'  [n_kv_heads][>= n_keys][value_dim].
+ *
+ * Products are added up in float in blocks of 512 tokens around their mean,
+ * blocks in double.  O(dropped * key_dim * (key_dim + value_dim)) a KV head;
+ * the rows are read twice, first to check them.
+ *
+ * Returns CSP_OK; view errors; CSP_E_CONFIG; CSP_E_UNSUPPORTED;
+ * CSP_E_WORKSPACE; CSP_E_NOT_FINITE if a dropped number is NaN or above 2^58 in
+ * magnitude.
+ */
+CSP_API csp_status csp_moments_add(
+    const csp_tensor *keys, const csp_tensor *values, const csp_tokens *tokens,
+    const csp_kept *kept, const csp_compute *compute, void *workspace,
+    size_t workspace_size, const csp_moments *moments);
+CSP_API size_t csp_moments_workspace_size(uint32_t key_dim, uint32_t value_dim);
+
+/*
+ * The dropped tokens of one layer in the memory of 1 + 1.5 rank of them.
+ *
+ * 'keys'       [n_kv_heads][1 + 2 rank][key_dim]: mu; the first eigenvectors
+ *              of S times the roots of what their eigenvalues have above
+ *              'variance'; the left singular vectors u_i of C.
+ * 'values'     [n_kv_heads][1 + rank][value_dim]: vbar; C'u_i.
+ * 'log_count'  [n_kv_heads] log m; -INFINITY where nothing was dropped.
+ * 'variance'   [n_kv_heads] mean of S's other eigenvalues.
+ * 'dtype'      of 'keys' and 'values', which need that type's alignment only.
+ * 'rank'       <= key_dim; 0: means and one variance.  4 is close to all there
+ *              is to gain, 1 to half of that.
+ */
+typedef struct csp_summary {
+    void *keys, *values;
+    float *log_count, *variance;
+    csp_dtype dtype;
+    uint32_t n_kv_heads, key_dim, value_dim, rank;
+} csp_summary;
+
+/* Bytes of all arrays of a summary; pointers are not looked at.  0 for an
+   unknown type or too large a product. */
+CSP_API size_t csp_summary_size(const csp_summary *summary);
+
+/*
+ * Turn moments into a summary.  O(key_dim^3) a KV head.
+ *
+ * Returns CSP_OK; CSP_E_NULL; CSP_E_SHAPE if counts are zero or disagree;
+ * CSP_E_DTYPE; CSP_E_OVERFLOW; CSP_E_WORKSPACE; CSP_E_NOT_FINITE if moments are
+ * not finite, or too large for 'dtype'.
+ */
+CSP_API csp_status csp_summarise(const csp_moments *moments, void *workspace,
+                                 size_t workspace_size,
+                                 const csp_summary *summary);
+CSP_API size_t csp_summarise_workspace_size(uint32_t key_dim,
+                                            uint32_t value_dim);
+
+/* Add to 'moments' what the summary of an earlier round says of its tokens:
+   with rank = key_dim all of it, else nearly.  Errors as csp_summarise. */
+CSP_API csp_status csp_summary_expand(const csp_summary *summary,
+                                      void *workspace, size_t workspace_size,
+                                      const csp_moments *moments);
+CSP_API size_t csp_summary_expand_workspace_size(const csp_summary *summary);
+
+#define CSP_FIT_SUMS 6
+
+/*
+ * Mass of the dropped tokens as fitted, arrays [n_heads] of query heads:
+ *
+ *   log n(q) = min(limit, log m + q.mu + offset + slope q'Sq / 2)
+ */
+typedef struct csp_fit {
+    float *offset, *slope, *limit;
+} csp_fit;
+
+/*
+ * Add the rows of a window, whose dropped mass is known, to the sums of a fit.
+ *
+ * 'attention'  of the cache before compaction, as in csp_calibrate; 'queries'
+ *              and 'scale' are set whatever the source, 'softcap' is 0.
+ * 'summary'    of the tokens that 'kept' drops, and maybe of earlier ones.
+ * 'sums'       [n_heads][CSP_FIT_SUMS]: zero them, then add chunks.
+ *
+ * Cost, determinism and errors as csp_calibrate; CSP_E_CONFIG also for a
+ * softcap; CSP_E_NOT_FINITE also for queries.
+ */
+CSP_API csp_status csp_fit_rows(const csp_attention *attention,
+                                const csp_tokens *tokens, const csp_kept *kept,
+                                const csp_summary *summary,
+                                const csp_compute *compute, void *workspace,
+                                size_t workspace_size, double *sums);
+CSP_API size_t csp_fit_rows_workspace_size(const csp_attention *attention,
+                                           const csp_tokens *tokens,
+                                           const csp_summary *summary);
+
+/*
+ * Turn sums into a fit: least squares with 0 <= slope <= 1, and the largest
+ * mass seen as limit.  Where no row missed anything limit is -INFINITY, so
+ * that nothing is corrected.  Returns CSP_OK or CSP_E_NULL.
+ */
+CSP_API csp_status csp_fit_finish(const double *sums, uint32_t n_heads,
+                                  const csp_fit *fit);
+
+/*
+ * Correct attention outputs over kept keys by a summary of the dropped ones:
+ *
+ *   s = 1 / (1 + exp(log n(q) - lse))
+ *   out = v(q) + s (out - v(q))
+ *
+ * 'outputs'    [n_heads][n_queries][value_dim].
+ * 'queries'    [n_heads][n_queries][key_dim], and logit = scale * (q . k).
+ * 'lse'        [n_heads][n_queries][1] f32 log-sum-exp over the kept keys.
+ * 'fit'        NULL: log n(q) as it is.
+ * 'corrected'  receives the result in the layout of 'outputs'; may be
+ *              outputs->data.  Where nothing was dropped, the same bits.
+ *
+ * 1 + 2 rank dot products and 1 + rank additions of rows for a query; twice, to
+ * find what is not finite before anything is written.
+ *
+ * Returns CSP_OK; view errors; CSP_E_CONFIG; CSP_E_UNSUPPORTED;
+ * CSP_E_WORKSPACE; CSP_E_OVERLAP; CSP_E_NOT_FINITE if an lse is NaN or +inf, a
+ * number of the fit NaN or infinite ('limit': NaN), or a query's product with
+ * the summary not finite.
+ */
+CSP_API csp_status csp_correct_summary(
+    const csp_tensor *outputs, const csp_tensor *queries, float scale,
+    const csp_tensor *lse, csp_lse_unit unit, const csp_summary *summary,
+    const csp_fit *fit, const csp_compute *compute, void *workspace,
+    size_t workspace_size, void *corrected);
+CSP_API size_t csp_correct_summary_workspace_size(const csp_summary *summary);
+
 /*
  * Replace each row of logits by exp(x_j) / (n + sum_i exp(x_i)) (E1), for
  * engines that compute attention themselves.

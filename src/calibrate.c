@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "config.h"
-#include "exps.h"
+#include "dropped.h"
 #include "numeric.h"
 #include "rows.h"
 #include "tokens.h"
@@ -36,62 +36,6 @@ static void carve(scratch *s, const csp__window *w, const csp_calibration *like,
     s->weights = csp__arena_take(arena, 1, w->tokens->n_keys, sizeof(float));
     s->queries = csp__arena_take(arena, 1, w->n_queries, sizeof(uint32_t));
     csp__sums_carve(&s->own, like, arena);
-}
-
-/* A row of probabilities less its kept keys: exponentials as they are, in the
-   scale of the row's log-sum-exp. */
-static csp_status take_probabilities(scratch *s, const csp__row *row,
-                                     csp__exps *exps)
-{
-    double sum = 0.0;
-
-    for (size_t i = 0; i < row->n; i++) {
-        if (!(s->e[i] >= 0.0f) || !csp__is_finite(s->e[i]))
-            return CSP_E_NOT_FINITE;
-        sum += (double)s->e[i];
-    }
-    *exps = (csp__exps){.sum = sum};
-    exps->offset = csp__row_lse(s->feed.window, row);
-    if (sum > 0.0 && sum < 0x1p-60) { /* so that 1 / sum is a float; exact */
-        for (size_t i = 0; i < row->n; i++)
-            s->e[i] *= 0x1p100f;
-        exps->sum *= 0x1p100;
-        exps->shift = -100;
-    }
-    return CSP_OK;
-}
-
-static csp_status take_logits(const csp__kernels *k, scratch *s,
-                              const csp__row *row, csp__exps *exps)
-{
-    const float masked = row->dtype == CSP_F16 ? CSP__MASKED_F16 : CSP__MASKED;
-
-    for (size_t i = 0; i < row->n; i++)
-        if (s->e[i] <= masked)
-            s->e[i] = -INFINITY;
-    return csp__exp_exactly(k, CSP_F32, s->e, row->n, s->e, exps);
-}
-
-/* The exponentials of a row's dropped keys in s->e. */
-static csp_status exp_dropped(const csp__kernels *k, scratch *s,
-                              const csp__row *row, const csp_kept *kept,
-                              csp__exps *exps)
-{
-    const csp__window *w = s->feed.window;
-    const uint32_t g = s->feed.kv_head;
-    const uint32_t *rows = csp__kept_rows(kept, g);
-    const uint32_t n_kept = kept->counts[csp__list(kept, g)];
-    const bool probabilities = w->attention->source == CSP_PROBABILITIES;
-    const float nothing = probabilities ? 0.0f : -INFINITY;
-
-    /* Kept keys count for nothing, but must be numbers too. */
-    if (!csp__is_log(k->row_max[row->dtype](row->x, row->n)))
-        return CSP_E_NOT_FINITE;
-    k->load[row->dtype](row->x, row->n, s->e);
-    for (uint32_t i = 0; i < n_kept && rows[i] < row->n; i++)
-        s->e[rows[i]] = nothing;
-    return probabilities ? take_probabilities(s, row, exps)
-                         : take_logits(k, s, row, exps);
 }
 
 /* Add to a head's value sum the dropped value rows, by weight. */
@@ -144,7 +88,8 @@ static csp_status calibrate_head(const csp__kernels *k, scratch *s,
         for (uint32_t i = 0; i < w->n_queries && csp__feed_next(&s->feed, &row);
              i++) {
             csp__exps exps;
-            csp_status status = exp_dropped(k, s, &row, kept, &exps);
+            csp_status status =
+                csp__exp_dropped(&s->feed, &row, kept, s->e, &exps);
             if (status != CSP_OK)
                 return status;
             const double log_mass = csp__log_sum(&exps);
