@@ -36,8 +36,32 @@ cache cache_make(const model *m, uint32_t capacity)
     return empty(m->n_layers, m->n_heads, m->n_kv_heads, m->head_dim, capacity);
 }
 
+void cache_make_remains(cache *c, uint32_t rank)
+{
+    const size_t kv_heads = (size_t)c->n_layers * c->n_kv_heads;
+    const size_t heads = (size_t)c->n_layers * c->n_heads;
+    const size_t keys = (1 + 2 * (size_t)rank) * c->head_dim;
+    const size_t values = (1 + (size_t)rank) * c->head_dim;
+    remains r = {.rank = rank};
+
+    r.size = times(kv_heads, keys + values + 2) + 3 * heads;
+    r.numbers = take(r.size, sizeof *r.numbers);
+    r.keys = r.numbers;
+    r.values = r.keys + kv_heads * keys;
+    r.log_count = r.values + kv_heads * values;
+    r.variance = r.log_count + kv_heads;
+    r.offset = r.variance + kv_heads;
+    r.slope = r.offset + heads;
+    r.limit = r.slope + heads;
+    for (size_t g = 0; g < kv_heads; ++g)
+        r.log_count[g] = -INFINITY;
+    free(c->remains.numbers);
+    c->remains = r;
+}
+
 void cache_free(cache *c)
 {
+    free(c->remains.numbers);
     free(c->sink_values);
     free(c->sink_logits);
     free(c->values);
@@ -68,6 +92,11 @@ cache cache_copy(const cache *c, uint32_t capacity)
     memcpy(copy.sink_logits, c->sink_logits, heads * sizeof *c->sink_logits);
     memcpy(copy.sink_values, c->sink_values,
            heads * c->head_dim * sizeof *c->sink_values);
+    if (c->remains.size > 0) {
+        cache_make_remains(&copy, c->remains.rank);
+        memcpy(copy.remains.numbers, c->remains.numbers,
+               c->remains.size * sizeof *c->remains.numbers);
+    }
     return copy;
 }
 
@@ -98,5 +127,5 @@ size_t cache_bytes(const cache *c)
 
     for (size_t g = 0; g < (size_t)c->n_layers * c->n_kv_heads; ++g)
         rows += c->rows[g];
-    return rows * c->head_dim * 2 * sizeof(float);
+    return (rows * c->head_dim * 2 + c->remains.size) * sizeof(float);
 }

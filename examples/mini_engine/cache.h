@@ -14,6 +14,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * What is left of dropped rows besides their mass: a summary of each KV head,
+ * and how it was fitted for each query head (E11).  All in one array.
+ */
+typedef struct remains {
+    uint32_t rank;
+    size_t size;                   /* of 'numbers'; 0: nothing is left */
+    float *numbers;                /* owns the others */
+    float *keys, *values;          /* [layer][KV head][1 + 2 rank], [1 + rank],
+                                     rows of head_dim */
+    float *log_count, *variance;   /* [layer][KV head] */
+    float *offset, *slope, *limit; /* [layer][query head] */
+} remains;
+
 typedef struct cache {
     uint32_t n_layers, n_heads, n_kv_heads, head_dim;
     uint32_t capacity;    /* rows there is room for in each head */
@@ -22,11 +36,15 @@ typedef struct cache {
     float *keys, *values; /* [layer][KV head][capacity][head_dim] */
     float *sink_logits;   /* [layer][query head]; -INFINITY: no sink */
     float *sink_values;   /* [layer][query head][head_dim] */
+    remains remains;
 } cache;
 
 /* An empty cache with room for 'capacity' tokens. */
 cache cache_make(const model *m, uint32_t capacity);
 void cache_free(cache *c);
+
+/* Make room for what will be left, as if nothing was dropped so far. */
+void cache_make_remains(cache *c, uint32_t rank);
 
 /* A copy with room for 'capacity' rows a head, at least those in use.  This is
    how pruned rows give memory back: copy, and free the large one. */
@@ -36,7 +54,7 @@ cache cache_copy(const cache *c, uint32_t capacity);
 uint32_t cache_layer_rows(const cache *c, uint32_t layer);
 uint32_t cache_rows(const cache *c);
 
-/* Bytes of the keys and values in use. */
+/* Bytes of the keys and values in use, and of what is left of others. */
 size_t cache_bytes(const cache *c);
 
 /* Row 0 of a head, as an offset into keys or values. */

@@ -7,6 +7,7 @@
 #include "engine.h"
 
 #include "attention.h"
+#include "correct.h"
 #include "support.h"
 
 #include <math.h>
@@ -29,6 +30,7 @@ engine engine_make(const model *m, uint32_t chunk)
     e.up = take(times(chunk, m->n_inner), sizeof(float));
     e.cosines = take(times(chunk, m->head_dim / 2), sizeof(float));
     e.sines = take(times(chunk, m->head_dim / 2), sizeof(float));
+    e.lse = take(times(chunk, m->n_heads), sizeof(float));
     return e;
 }
 
@@ -36,6 +38,7 @@ void engine_free(engine *e)
 {
     free(e->weights);
     free(e->logits);
+    free(e->lse);
     free(e->sines);
     free(e->cosines);
     free(e->up);
@@ -179,8 +182,9 @@ static void attend(engine *e, const cache *c, uint32_t layer, uint32_t n,
 
             attention_logits(e->queries + at, c->keys + rows, before + t + 1,
                              dim, scale, logits);
-            attention_mix(logits, c->values + rows, before + t + 1, dim, sink,
-                          e->weights, e->mixed + at);
+            e->lse[(size_t)h * n + t] =
+                attention_mix(logits, c->values + rows, before + t + 1, dim,
+                              sink, e->weights, e->mixed + at);
         }
     }
 }
@@ -228,6 +232,8 @@ static void run_layer(engine *e, cache *c, uint32_t layer, uint32_t n)
     grow(&e->logits, &e->logits_size, times((size_t)m->n_heads * n, stride));
     grow(&e->weights, &e->weights_size, stride);
     attend(e, c, layer, n, stride);
+    if (c->remains.size > 0)
+        correct_layer(c, layer, n, e->queries, e->lse, e->mixed);
     const attention_seen seen = {
         .layer = layer,
         .first = c->position,

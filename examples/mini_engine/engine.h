@@ -39,6 +39,7 @@ typedef struct engine {
     float *keys, *values;    /* [chunk][n_kv_heads * head_dim] */
     float *gate, *up;        /* [chunk][n_inner] */
     float *cosines, *sines;  /* [chunk][head_dim / 2] */
+    float *lse;              /* [n_heads][chunk] */
     float *logits, *weights; /* grow with the cache */
     size_t logits_size, weights_size;
     watcher watcher; /* called after attention; may be zero */

@@ -32,8 +32,10 @@ static const char usage[] =
     "  --method M[,M...] csp, reference, paper, snapkv, h2o, streaming, full "
     "(csp)\n"
     "  --budget P[,P...] percent of the rows to keep (20)\n"
-    "  --correct C[,...] none, sink, residual: what stands for dropped rows "
-    "(none)\n"
+    "  --correct C[,...] none, sink, residual, moments: what stands for "
+    "dropped\n"
+    "                    rows (none)\n"
+    "  --rank N          of the moments' summary (1)\n"
     "  --scores S        logits or queries: what the library is shown "
     "(logits)\n"
     "  --recent P        percent of recent rows (as the method has it)\n"
@@ -47,6 +49,7 @@ typedef struct lists {
     double budgets[MAX_LIST];
     uint32_t n_methods, n_corrections, n_budgets;
     source source;
+    uint32_t rank;
     double recent;
 } lists;
 
@@ -192,6 +195,8 @@ static void set_pruning(options *o, lists *l, const char *name,
     else if (strcmp(name, "--scores") == 0)
         l->source =
             (source)choice(name, text, strlen(text), source_names, N_SOURCES);
+    else if (strcmp(name, "--rank") == 0)
+        l->rank = count(name, text, 0, 1u << 16);
     else if (strcmp(name, "--recent") == 0)
         l->recent = only_number(name, text, 0.0, 100.0) / 100.0;
     else if (strcmp(name, "--protocol") == 0)
@@ -212,6 +217,7 @@ static void combine(options *o, const lists *l)
                     .method = (method)l->methods[m],
                     .correction = (correction)l->corrections[c],
                     .source = l->source,
+                    .rank = l->rank,
                     .keep = l->budgets[b] / 100.0,
                     .recent = l->recent,
                 };
@@ -241,6 +247,7 @@ options options_read(int argc, char **argv)
                .n_methods = 1,
                .n_corrections = 1,
                .n_budgets = 1,
+               .rank = 1,
                .recent = -1.0};
 
     for (int i = 1; i < argc; ++i) {

@@ -17,6 +17,7 @@
 #include "csp.h"
 
 #include "recorder.h"
+#include "remains.h"
 #include "support.h"
 
 #include <math.h>
@@ -38,6 +39,7 @@ const char *const correction_names[N_CORRECTIONS] = {
     [CORRECT_NONE] = "none",
     [CORRECT_SINK] = "sink",
     [CORRECT_RESIDUAL] = "residual",
+    [CORRECT_MOMENTS] = "moments",
 };
 const char *const source_names[N_SOURCES] = {
     [FROM_LOGITS] = "logits",
@@ -68,7 +70,7 @@ uint32_t prune_budget(const prune_settings *s, uint32_t n_tokens)
 }
 
 /* The preset, and the share of recent rows where the user has a say. */
-static csp_config config_for(const prune_settings *s, uint32_t n_rows,
+static csp_config preset_for(const prune_settings *s, uint32_t n_rows,
                              uint32_t budget)
 {
     static const csp_preset presets[N_METHODS] = {
@@ -93,6 +95,16 @@ static csp_config config_for(const prune_settings *s, uint32_t n_rows,
     config.recent = recent;
     if (s->method != METHOD_H2O) /* there every row votes */
         config.first_vote = n_rows - recent;
+    return config;
+}
+
+static csp_config config_for(const prune_settings *s, uint32_t n_rows,
+                             uint32_t budget)
+{
+    csp_config config = preset_for(s, n_rows, budget);
+
+    if (s->adjust != NULL)
+        s->adjust(s->adjust_context, n_rows, &config);
     return config;
 }
 
@@ -308,6 +320,104 @@ static void measure(prune_state *p, cache *c, uint32_t layer)
     free(logits);
 }
 
+/* ---- Summaries (E11) ------------------------------------------------------ */
+
+typedef struct moment_sums {
+    csp_moments moments;
+    double *numbers; /* owns the moments' arrays */
+} moment_sums;
+
+static moment_sums sums_make(const cache *c)
+{
+    const size_t n = c->n_kv_heads, dim = c->head_dim;
+    moment_sums s = {.moments = {.n_kv_heads = c->n_kv_heads,
+                          .key_dim = c->head_dim,
+                          .value_dim = c->head_dim}};
+
+    s.numbers = take(n + 2 * n * dim + 2 * n * dim * dim, sizeof(double));
+    s.moments.count = s.numbers;
+    s.moments.key = s.moments.count + n;
+    s.moments.value = s.moments.key + n * dim;
+    s.moments.key_key = s.moments.value + n * dim;
+    s.moments.key_value = s.moments.key_key + n * dim * dim;
+    return s;
+}
+
+/* What an earlier round left, and what the plan drops now. */
+static void sum_dropped(const prune_state *p, const cache *c, uint32_t layer,
+                        const csp_moments *moments)
+{
+    const csp_tensor keys = rows_view(c, layer, c->keys);
+    const csp_tensor values = rows_view(c, layer, c->values);
+    const csp_summary before = remains_summary(c, layer);
+    const size_t size =
+        csp_moments_workspace_size(moments->key_dim, moments->value_dim);
+    const size_t expand_size = csp_summary_expand_workspace_size(&before);
+    void *workspace = take(size > expand_size ? size : expand_size, 1);
+    csp_tokens tokens;
+    csp_kept kept;
+
+    check(csp_pruner_tokens(p->pruner, layer, &tokens), "csp_pruner_tokens");
+    check(csp_pruner_kept(p->pruner, layer, &kept), "csp_pruner_kept");
+    check(csp_summary_expand(&before, workspace, expand_size, moments),
+          "csp_summary_expand");
+    check(csp_moments_add(&keys, &values, &tokens, &kept, NULL, workspace, size,
+                          moments),
+          "csp_moments_add");
+    free(workspace);
+}
+
+/* The mass of what goes now, as the last queries saw it. */
+static void fit_mass(const prune_state *p, cache *c, uint32_t layer)
+{
+    const attention_seen seen = recorder_view(&p->last, layer, c);
+    const csp_attention attention = queries_view(&seen, 0, p->scale);
+    const csp_summary summary = remains_summary(c, layer);
+    const csp_fit fit = remains_fit(c, layer);
+    double *sums = take((size_t)c->n_heads * CSP_FIT_SUMS, sizeof *sums);
+    csp_tokens tokens;
+    csp_kept kept;
+
+    check(csp_pruner_tokens(p->pruner, layer, &tokens), "csp_pruner_tokens");
+    check(csp_pruner_kept(p->pruner, layer, &kept), "csp_pruner_kept");
+    const size_t size =
+        csp_fit_rows_workspace_size(&attention, &tokens, &summary);
+    void *workspace = take(size, 1);
+    check(csp_fit_rows(&attention, &tokens, &kept, &summary, NULL, workspace,
+                       size, sums),
+          "csp_fit_rows");
+    check(csp_fit_finish(sums, c->n_heads, &fit), "csp_fit_finish");
+    free(workspace);
+    free(sums);
+}
+
+/* The first round fits the mass; later ones go by it, since the rows at hand
+   no longer see what went before. */
+static void summarise(prune_state *p, cache *c)
+{
+    const bool first = c->remains.size == 0;
+
+    if (first)
+        cache_make_remains(c, p->settings.rank);
+    for (uint32_t l = 0; l < c->n_layers; ++l) {
+        const csp_summary summary = remains_summary(c, l);
+        const size_t size =
+            csp_summarise_workspace_size(c->head_dim, c->head_dim);
+        void *workspace = take(size, 1);
+        moment_sums s = sums_make(c);
+
+        sum_dropped(p, c, l, &s.moments);
+        check(csp_summarise(&s.moments, workspace, size, &summary),
+              "csp_summarise");
+        if (first)
+            fit_mass(p, c, l);
+        free(s.numbers);
+        free(workspace);
+    }
+}
+
+/* ---- Apply --------------------------------------------------------------- */
+
 /* Move kept rows to the front of each head, and let the heads end there. */
 static void apply(prune_state *p, cache *c)
 {
@@ -332,8 +442,10 @@ prune_outcome prune_cache(prune_state *p, cache *c)
 {
     plan(p, c);
     const prune_outcome outcome = outcome_of(p, c);
-    for (uint32_t l = 0; l < c->n_layers; ++l)
-        if (p->settings.correction != CORRECT_NONE)
+    if (p->settings.correction == CORRECT_MOMENTS)
+        summarise(p, c);
+    else if (p->settings.correction != CORRECT_NONE)
+        for (uint32_t l = 0; l < c->n_layers; ++l)
             measure(p, c, l);
     apply(p, c);
     return outcome;

@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+struct csp_config;
+
 typedef enum method {
     METHOD_CSP,
     METHOD_REFERENCE,
@@ -24,11 +26,13 @@ typedef enum method {
     N_METHODS
 } method;
 
-/* What stands for the dropped rows: nothing, a sink, a sink with a value. */
+/* What stands for the dropped rows: nothing, a sink, a sink with a value, a
+   summary of their keys and values. */
 typedef enum correction {
     CORRECT_NONE,
     CORRECT_SINK,
     CORRECT_RESIDUAL,
+    CORRECT_MOMENTS,
     N_CORRECTIONS
 } correction;
 
@@ -44,9 +48,15 @@ typedef struct prune_settings {
     method method;
     correction correction;
     source source;
+    uint32_t rank; /* of a summary */
     double keep;   /* share of the rows to keep, above 0 to 1 */
     double recent; /* share of the rows that are kept as recent and whose
                       queries vote; negative: as the method has it */
+    /* Other settings of the library than the method's, for who includes csp.h;
+       NULL: none. */
+    void (*adjust)(const void *context, uint32_t n_rows,
+                   struct csp_config *config);
+    const void *adjust_context;
 } prune_settings;
 
 /* What a round did, summed over layers and KV heads. */
