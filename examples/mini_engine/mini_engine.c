@@ -161,10 +161,10 @@ static void print_accuracies(const model *m, const testset *t, const options *o)
 {
     const uint32_t n = o->limit < t->n_prompts ? o->limit : t->n_prompts;
     const uint32_t n_tasks = m->n_tasks > 0 ? m->n_tasks : MAX_TASKS;
-    accuracy *results = take(1 + (size_t)o->n_settings, sizeof *results);
     const clock_t start = clock();
+    verdicts v =
+        testset_run(t, m, o->protocol, o->settings, o->n_settings, 0, n);
 
-    testset_run(t, m, o->protocol, o->settings, o->n_settings, n, results);
     printf("%u prompts, protocol %s, exact answers in percent, %.0f s\n\n", n,
            protocol_names[o->protocol],
            (double)(clock() - start) / CLOCKS_PER_SEC);
@@ -176,10 +176,12 @@ static void print_accuracies(const model *m, const testset *t, const options *o)
         else
             printf(" %7u", k);
     putchar('\n');
-    print_accuracy(&results[0], NULL, n_tasks);
-    for (uint32_t k = 0; k < o->n_settings; ++k)
-        print_accuracy(&results[k + 1], &o->settings[k], n_tasks);
-    free(results);
+    for (uint32_t k = 0; k <= o->n_settings; ++k) {
+        const accuracy a = accuracy_of(t, &v, k);
+
+        print_accuracy(&a, k > 0 ? &o->settings[k - 1] : NULL, n_tasks);
+    }
+    verdicts_free(&v);
 }
 
 static void run_testset(const model *m, const options *o)

@@ -31,9 +31,10 @@ enum { MEASURING_ROWS = 16 };
 static const double decay = 0.5;
 
 const char *const method_names[N_METHODS] = {
-    [METHOD_CSP] = "csp",     [METHOD_REFERENCE] = "reference",
-    [METHOD_PAPER] = "paper", [METHOD_SNAPKV] = "snapkv",
-    [METHOD_H2O] = "h2o",     [METHOD_STREAMING] = "streaming",
+    [METHOD_CSP] = "csp",       [METHOD_REFERENCE] = "reference",
+    [METHOD_PAPER] = "paper",   [METHOD_SNAPKV] = "snapkv",
+    [METHOD_H2O] = "h2o",       [METHOD_STREAMING] = "streaming",
+    [METHOD_RANDOM] = "random",
 };
 const char *const correction_names[N_CORRECTIONS] = {
     [CORRECT_NONE] = "none",
@@ -80,11 +81,21 @@ static csp_config preset_for(const prune_settings *s, uint32_t n_rows,
         [METHOD_SNAPKV] = CSP_PRESET_SNAPKV,
         [METHOD_H2O] = CSP_PRESET_H2O,
         [METHOD_STREAMING] = CSP_PRESET_STREAMING,
+        [METHOD_RANDOM] = CSP_PRESET_DEFAULT,
     };
     csp_config config;
 
     check(csp_config_preset(presets[s->method], n_rows, budget, &config),
           "csp_config_preset");
+    if (s->method == METHOD_RANDOM) {
+        /* One row votes, of random weights; the rest is as the default has
+           it. */
+        config.n = 0.0;
+        config.weigh_values = false;
+        config.auto_share = false;
+        config.n_intra = 0;
+        config.first_vote = 0;
+    }
     if (s->recent < 0.0)
         return config;
     uint32_t recent = (uint32_t)(s->recent * n_rows);
@@ -219,7 +230,8 @@ void prune_watch(void *context, const attention_seen *seen)
     const uint32_t first_vote = p->config.first_vote;
     uint32_t skip = first_vote > seen->first ? first_vote - seen->first : 0;
 
-    if (skip > seen->n_queries || p->settings.method == METHOD_STREAMING)
+    if (skip > seen->n_queries || p->settings.method == METHOD_STREAMING ||
+        p->settings.method == METHOD_RANDOM)
         skip = seen->n_queries;
     csp_attention attention =
         seen->logits == NULL || p->settings.source == FROM_QUERIES
@@ -232,8 +244,34 @@ void prune_watch(void *context, const attention_seen *seen)
 
 /* ---- Prune --------------------------------------------------------------- */
 
+/* One row of random weights, the same for the same sequence. */
+static void score_at_random(prune_state *p, const cache *c)
+{
+    const uint32_t n = cache_rows(c);
+    const size_t size = (size_t)c->n_heads * n;
+    float *weights = take(size, sizeof *weights);
+    uint64_t state = n;
+
+    for (uint32_t l = 0; l < c->n_layers; ++l) {
+        for (size_t i = 0; i < size; ++i) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            weights[i] = (float)(state >> 40) * 0x1p-24f;
+        }
+        const csp_attention attention = {
+            .source = CSP_PROBABILITIES,
+            .mask = CSP_FULL,
+            .first_query = c->position - 1,
+            .scores = csp_tensor_packed(weights, CSP_F32, c->n_heads, 1, n),
+        };
+        check(csp_pruner_score(p->pruner, l, &attention), "csp_pruner_score");
+    }
+    free(weights);
+}
+
 static void plan(prune_state *p, const cache *c)
 {
+    if (p->settings.method == METHOD_RANDOM)
+        score_at_random(p, c);
     for (uint32_t l = 0; l < c->n_layers && p->config.weigh_values; ++l) {
         csp_tensor values = rows_view(c, l, c->values);
 
@@ -331,8 +369,8 @@ static moment_sums sums_make(const cache *c)
 {
     const size_t n = c->n_kv_heads, dim = c->head_dim;
     moment_sums s = {.moments = {.n_kv_heads = c->n_kv_heads,
-                          .key_dim = c->head_dim,
-                          .value_dim = c->head_dim}};
+                                 .key_dim = c->head_dim,
+                                 .value_dim = c->head_dim}};
 
     s.numbers = take(n + 2 * n * dim + 2 * n * dim * dim, sizeof(double));
     s.moments.count = s.numbers;

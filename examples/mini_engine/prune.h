@@ -23,6 +23,7 @@ typedef enum method {
     METHOD_SNAPKV,
     METHOD_H2O,
     METHOD_STREAMING,
+    METHOD_RANDOM,
     N_METHODS
 } method;
 

@@ -182,7 +182,7 @@ static void read_context(trial *s, const float *embeddings, uint32_t n)
 
 /* A pruned copy of the full cache. */
 static cache prune_copy(const trial *s, const cache *full, const prompt *p,
-                        const prune_settings *settings, accuracy *result)
+                        const prune_settings *settings, double *kept)
 {
     cache large = cache_copy(full, full->capacity);
     prune_state *pruning =
@@ -193,7 +193,7 @@ static cache prune_copy(const trial *s, const cache *full, const prompt *p,
         prune_watch(pruning, &seen);
     }
     const prune_outcome o = prune_cache(pruning, &large);
-    result->kept += (double)o.rows_after / (double)o.rows_before;
+    *kept += (double)o.rows_after / (double)o.rows_before;
     prune_end(pruning);
     cache small = cache_copy(&large, cache_rows(&large));
     cache_free(&large);
@@ -202,7 +202,7 @@ static cache prune_copy(const trial *s, const cache *full, const prompt *p,
 
 /* Read the question as far as it comes before pruning, and prune. */
 static void make_caches(trial *s, uint32_t i, const prompt *p,
-                        const float *embeddings, accuracy *results)
+                        const float *embeddings, double *kept)
 {
     const uint32_t context = context_length(s->t, i);
     const uint32_t prefix = prefix_length(s, i);
@@ -218,7 +218,7 @@ static void make_caches(trial *s, uint32_t i, const prompt *p,
     s->n_pruned++;
     for (uint32_t k = 0; k < s->n_settings; ++k)
         s->caches[k + 1] =
-            prune_copy(s, &s->caches[0], p, &s->settings[k], &results[k + 1]);
+            prune_copy(s, &s->caches[0], p, &s->settings[k], &kept[k + 1]);
 }
 
 /* Read the rest of the prompt and decode: is every token of the answer right?
@@ -247,29 +247,29 @@ static bool answers(trial *s, uint32_t i, const float *embeddings,
     return right;
 }
 
-static void run_prompt(trial *s, uint32_t i, accuracy *results)
+static void run_prompt(trial *s, uint32_t i, bool first, uint8_t *right,
+                       double *kept)
 {
-    const bool fresh = i == 0 || !same_context(s->t, i - 1, i);
-    const size_t task = (size_t)s->t->task.i32[i];
+    const bool fresh = first || !same_context(s->t, i - 1, i);
     prompt p = testset_prompt(s->t, i);
     float *embeddings = prompt_embed(&p, s->m);
 
     if (fresh)
         read_context(s, embeddings, context_length(s->t, i));
     if (fresh || s->how != PROTOCOL_HQ)
-        make_caches(s, i, &p, embeddings, results);
-    for (uint32_t k = 0; k <= s->n_settings; ++k) {
-        results[k].total[task]++;
-        results[k].right[task] += answers(s, i, embeddings, &s->caches[k]);
-    }
+        make_caches(s, i, &p, embeddings, kept);
+    for (uint32_t k = 0; k <= s->n_settings; ++k)
+        right[k] = answers(s, i, embeddings, &s->caches[k]);
     free(embeddings);
     prompt_free(&p);
 }
 
-void testset_run(const testset *t, const model *m, protocol how,
-                 const prune_settings *settings, uint32_t n_settings,
-                 uint32_t n_prompts, accuracy *results)
+verdicts testset_run(const testset *t, const model *m, protocol how,
+                     const prune_settings *settings, uint32_t n_settings,
+                     uint32_t begin, uint32_t end)
 {
+    const size_t n = 1 + (size_t)n_settings;
+    verdicts v = {.begin = begin, .end = end, .n_settings = n_settings};
     trial s = {.t = t,
                .m = m,
                .how = how,
@@ -278,15 +278,16 @@ void testset_run(const testset *t, const model *m, protocol how,
                .e = engine_make(m, CHUNK),
                .queries = recorder_make(m, t->tokens.shape[1])};
 
-    memset(results, 0, (1 + (size_t)n_settings) * sizeof *results);
-    results[0].kept = 1.0;
+    v.right = take(times(end - begin, n), 1);
+    v.kept = take(n, sizeof *v.kept);
     s.logits = take(m->n_vocab, sizeof *s.logits);
-    s.caches = take(1 + (size_t)n_settings, sizeof *s.caches);
-    for (uint32_t i = 0; i < n_prompts && i < t->n_prompts; ++i)
-        run_prompt(&s, i, results);
+    s.caches = take(n, sizeof *s.caches);
+    for (uint32_t i = begin; i < end; ++i)
+        run_prompt(&s, i, i == begin, v.right + (i - begin) * n, v.kept);
+    v.kept[0] = 1.0;
     for (uint32_t k = 0; k <= n_settings; ++k) {
         if (k > 0 && s.n_pruned > 0)
-            results[k].kept /= s.n_pruned;
+            v.kept[k] /= s.n_pruned;
         cache_free(&s.caches[k]);
     }
     free(s.caches);
@@ -294,6 +295,28 @@ void testset_run(const testset *t, const model *m, protocol how,
     cache_free(&s.context);
     recorder_free(&s.queries);
     engine_free(&s.e);
+    return v;
+}
+
+void verdicts_free(verdicts *v)
+{
+    free(v->right);
+    free(v->kept);
+    *v = (verdicts){0};
+}
+
+accuracy accuracy_of(const testset *t, const verdicts *v, uint32_t setting)
+{
+    accuracy a = {.kept = v->kept[setting]};
+
+    for (uint32_t i = v->begin; i < v->end; ++i) {
+        const size_t row = (i - v->begin) * (1 + (size_t)v->n_settings);
+        const size_t task = (size_t)t->task.i32[i];
+
+        a.total[task]++;
+        a.right[task] += v->right[row + setting];
+    }
+    return a;
 }
 
 double accuracy_mean(const accuracy *a, uint32_t n_tasks)

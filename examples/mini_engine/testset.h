@@ -38,6 +38,14 @@ extern const char *const protocol_names[N_PROTOCOLS];
 
 enum { MAX_TASKS = 32 };
 
+/* Prompts [begin, end) of a test set, and whether their answers were right. */
+typedef struct verdicts {
+    uint32_t begin, end;
+    uint32_t n_settings;
+    uint8_t *right; /* [prompt - begin][1 + n_settings]: full cache first */
+    double *kept;   /* [1 + n_settings] mean share of rows kept */
+} verdicts;
+
 typedef struct accuracy {
     uint32_t right[MAX_TASKS], total[MAX_TASKS];
     double kept; /* mean share of rows kept */
@@ -50,13 +58,17 @@ void testset_free(testset *t);
 prompt testset_prompt(const testset *t, uint32_t i);
 
 /*
- * Answer the first 'n_prompts' prompts with greedy decoding: once with the full
- * cache, then with each of the settings.  An answer counts if all its tokens
- * are right.  'results' receives [1 + n_settings].
+ * Answer prompts [begin, end) with greedy decoding: once with the full cache,
+ * then with each of the settings.  An answer counts if all its tokens are
+ * right.  Calls for distinct prompts may run at the same time.
  */
-void testset_run(const testset *t, const model *m, protocol how,
-                 const prune_settings *settings, uint32_t n_settings,
-                 uint32_t n_prompts, accuracy *results);
+verdicts testset_run(const testset *t, const model *m, protocol how,
+                     const prune_settings *settings, uint32_t n_settings,
+                     uint32_t begin, uint32_t end);
+void verdicts_free(verdicts *v);
+
+/* Sums by task of one of the settings, 0 the full cache. */
+accuracy accuracy_of(const testset *t, const verdicts *v, uint32_t setting);
 
 /* Percent of right answers, averaged over the tasks that were asked. */
 double accuracy_mean(const accuracy *a, uint32_t n_tasks);

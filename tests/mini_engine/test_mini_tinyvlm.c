@@ -70,16 +70,21 @@ TEST(answers_are_right_as_far_as_the_cache_goes)
     };
     model m = model_load(model_folder);
     testset t = testset_read(testset_folder, &m);
-    accuracy results[4];
 
     for (int p = 0; p < N_PROTOCOLS; ++p) {
-        testset_run(&t, &m, (protocol)p, settings, 3, PROMPTS, results);
+        verdicts v = testset_run(&t, &m, (protocol)p, settings, 3, 0, PROMPTS);
+        uint32_t right[4];
 
-        assert_true(right_answers(&results[0]) >= PROMPTS - 1);
-        assert_int_equal(right_answers(&results[3]),
-                         right_answers(&results[0]));
-        assert_true(right_answers(&results[1]) > right_answers(&results[2]));
-        assert_true(right_answers(&results[0]) > right_answers(&results[1]));
+        for (uint32_t k = 0; k < 4; ++k) {
+            const accuracy a = accuracy_of(&t, &v, k);
+
+            right[k] = right_answers(&a);
+        }
+        assert_true(right[0] >= PROMPTS - 1);
+        assert_int_equal(right[3], right[0]);
+        assert_true(right[1] > right[2]);
+        assert_true(right[0] > right[1]);
+        verdicts_free(&v);
     }
     testset_free(&t);
     model_free(&m);

@@ -1,0 +1,252 @@
+/*
+ * variants.c - the ways to prune that are compared
+ *
+ * Each is a preset of the library and what is changed of it: the window, that
+ * is which rows vote and how many stay as recent; the lists; the weights.
+ */
+#include "variants.h"
+
+#include "csp.h"
+
+#include <stddef.h>
+
+/* Zero leaves everything as the preset has it. */
+struct recipe {
+    const char *name;
+    method method;
+    enum { PRESET, BY_PROTOCOL, TENTH, HALF, ALL_ROWS } window;
+    enum { AUTO, JOINT, SHARED } lists;
+    double share; /* of the inter list, if SHARED */
+    enum { SAME, NONE, VALUES, VALUES_AND_ROWS } weights;
+    enum { PRESET_N, SOFTMAX, N_1 } n;
+    bool no_pooling;
+    correction correction;
+    uint32_t rank;
+    uint32_t cost; /* rows of a summary, taken off the budget */
+};
+
+/* 1 + 1.5 rank rows, rounded up. */
+enum { COST_1 = 3, COST_4 = 7 };
+
+static const recipe recipes[] = {
+    {.name = "csp", .method = METHOD_CSP, .window = BY_PROTOCOL},
+    {.name = "csp_moments",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .correction = CORRECT_MOMENTS,
+     .rank = 1,
+     .cost = COST_1},
+    {.name = "csp_moments_rank4",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .correction = CORRECT_MOMENTS,
+     .rank = 4,
+     .cost = COST_4},
+    {.name = "csp_moments_free",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .correction = CORRECT_MOMENTS,
+     .rank = 1},
+    {.name = "csp_moments_full",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .correction = CORRECT_MOMENTS,
+     .rank = 32},
+    {.name = "csp_calibrated",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .correction = CORRECT_SINK},
+    {.name = "csp_residual",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .correction = CORRECT_RESIDUAL},
+    {.name = "csp_softmax",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .n = SOFTMAX},
+    {.name = "csp_share_0",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = SHARED,
+     .share = 0.0},
+    {.name = "csp_share_10",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = SHARED,
+     .share = 0.1},
+    {.name = "csp_share_30",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = SHARED,
+     .share = 0.3},
+    {.name = "csp_share_50",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = SHARED,
+     .share = 0.5},
+    {.name = "csp_share_70",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = SHARED,
+     .share = 0.7},
+    {.name = "csp_share_90",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = SHARED,
+     .share = 0.9},
+    {.name = "csp_share_100",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = SHARED,
+     .share = 1.0},
+    {.name = "csp_no_weights",
+     .method = METHOD_CSP,
+     .window = TENTH,
+     .weights = NONE},
+    {.name = "csp_tenth",
+     .method = METHOD_CSP,
+     .window = TENTH,
+     .weights = VALUES},
+    {.name = "csp_half",
+     .method = METHOD_CSP,
+     .window = HALF,
+     .weights = VALUES_AND_ROWS},
+    {.name = "csp_all",
+     .method = METHOD_CSP,
+     .window = ALL_ROWS,
+     .weights = VALUES_AND_ROWS},
+    {.name = "csp_paper", .method = METHOD_PAPER},
+    {.name = "csp_reference", .method = METHOD_REFERENCE},
+    {.name = "joint",
+     .method = METHOD_CSP,
+     .window = TENTH,
+     .lists = JOINT,
+     .weights = NONE,
+     .n = SOFTMAX},
+    {.name = "joint_n1",
+     .method = METHOD_CSP,
+     .window = TENTH,
+     .lists = JOINT,
+     .weights = NONE,
+     .n = N_1},
+    {.name = "joint_values",
+     .method = METHOD_CSP,
+     .window = TENTH,
+     .lists = JOINT,
+     .weights = VALUES},
+    {.name = "joint_by_protocol",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = JOINT},
+    {.name = "joint_moments",
+     .method = METHOD_CSP,
+     .window = TENTH,
+     .lists = JOINT,
+     .weights = NONE,
+     .n = SOFTMAX,
+     .correction = CORRECT_MOMENTS,
+     .rank = 1,
+     .cost = COST_1},
+    {.name = "snapkv", .method = METHOD_SNAPKV},
+    {.name = "snapkv_no_pooling", .method = METHOD_SNAPKV, .no_pooling = true},
+    {.name = "snapkv_moments",
+     .method = METHOD_SNAPKV,
+     .correction = CORRECT_MOMENTS,
+     .rank = 1,
+     .cost = COST_1},
+    {.name = "h2o", .method = METHOD_H2O},
+    {.name = "h2o_tenth", .method = METHOD_H2O, .window = ALL_ROWS},
+    {.name = "h2o_moments",
+     .method = METHOD_H2O,
+     .correction = CORRECT_MOMENTS,
+     .rank = 1,
+     .cost = COST_1},
+    {.name = "streaming", .method = METHOD_STREAMING},
+    {.name = "random", .method = METHOD_RANDOM},
+};
+
+const uint32_t n_variants = sizeof recipes / sizeof *recipes;
+
+/* A budget lower by a summary's rows, and recent rows that fit into it. */
+static void pay(uint32_t rows, csp_config *config)
+{
+    const uint32_t least = config->sinks + 2;
+
+    if (config->budget <= least)
+        return;
+    config->budget =
+        config->budget > least + rows ? config->budget - rows : least;
+    const uint32_t most = (config->budget - config->sinks) / 2;
+    if (config->recent > most)
+        config->recent = most;
+}
+
+static void set_window(int window, uint32_t n_rows, csp_config *config)
+{
+    const uint32_t half = config->budget / 2;
+    uint32_t recent = n_rows / 10 < half ? n_rows / 10 : half;
+
+    recent = recent > 0 ? recent : 1;
+    config->recent = recent;
+    config->first_vote = window == TENTH  ? n_rows - recent
+                         : window == HALF ? n_rows - n_rows / 2
+                                          : 0;
+}
+
+static void set_lists(const recipe *r, csp_config *config)
+{
+    const uint32_t kept = config->sinks + config->recent;
+    const uint32_t rest = config->budget > kept ? config->budget - kept : 0;
+
+    config->auto_share = r->lists == AUTO;
+    config->n_inter =
+        r->lists == SHARED ? (uint32_t)(r->share * rest + 0.5) : 0;
+    config->n_intra = r->lists == SHARED  ? rest - config->n_inter
+                      : r->lists == JOINT ? 0
+                                          : CSP_REST;
+}
+
+static void adjust(const void *context, uint32_t n_rows,
+                   struct csp_config *config)
+{
+    const variant *v = context;
+    const recipe *r = v->made_by;
+    int window = r->window, weights = r->weights;
+
+    /* With the question unseen, half of the rows ask. */
+    if (window == BY_PROTOCOL) {
+        window = v->how == PROTOCOL_HQ ? HALF : TENTH;
+        weights = v->how == PROTOCOL_HQ ? VALUES_AND_ROWS : VALUES;
+    }
+    if (r->cost > 0)
+        pay(r->cost, config);
+    if (window != PRESET)
+        set_window(window, n_rows, config);
+    if (r->method == METHOD_CSP)
+        set_lists(r, config);
+    if (weights != SAME) {
+        config->weigh_values = weights != NONE;
+        config->weigh_rows = weights == VALUES_AND_ROWS;
+    }
+    if (r->no_pooling)
+        config->pooling = CSP_POOL_NONE;
+    if (r->n != PRESET_N)
+        config->n = r->n == N_1 ? 1.0 : 0.0;
+}
+
+void variants_for(protocol how, variant *list)
+{
+    for (uint32_t i = 0; i < n_variants; ++i)
+        list[i] = (variant){
+            .name = recipes[i].name,
+            .settings = {.method = recipes[i].method,
+                         .correction = recipes[i].correction,
+                         .source = FROM_QUERIES,
+                         .rank = recipes[i].rank,
+                         .recent = -1.0,
+                         .adjust = adjust,
+                         .adjust_context = &list[i]},
+            .made_by = &recipes[i],
+            .how = how,
+        };
+}
