@@ -2,11 +2,12 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test install-test test-engine test-engine-real cross coverage \
-    bench bench-peers bench-scaling format format-check clean
+    bench bench-peers bench-scaling eval format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch] \
-    tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] tests/mini_engine/*.[ch] \
+    tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] tests/eval/*.[ch] \
+    tests/mini_engine/*.[ch] \
     examples/*/*.[ch])
 
 # CMake's own make must not hear of this one.
@@ -21,6 +22,8 @@ help:
 	@echo 'make install-test  build programs against the installed library'
 	@echo 'make test-engine   prune the cache of a real llama.cpp, which is downloaded'
 	@echo 'make test-engine-real   the same with a language model and real text'
+	@echo 'make eval          answers of a trained model by method and budget; SHARED= is'
+	@echo '                   the folder that has it, tinyvlm/'
 	@echo 'make cross         run every test on AArch64 and big-endian, emulated'
 	@echo 'make coverage      lines of src/ that the tests reach'
 	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
@@ -115,6 +118,24 @@ bench-scaling:
 	    gnuplot -e "csv='build/bench-scaling/scaling.csv'" \
 	        -e "folder='build/bench-scaling'" tests/bench/scaling.gp && \
 	    echo 'pictures: build/bench-scaling/time.svg, memory.svg'; fi
+
+# A model and a test set, from where SHARED says; 2,700 prompts by 200 settings.
+SHARED = ../shared
+
+eval:
+	@[ -e $(SHARED)/tinyvlm/testset.npz ] || \
+	    { echo 'make eval SHARED=DIR: a folder with tinyvlm/'; exit 1; }
+	@mkdir -p build/eval/testset
+	@.ci/need libc6-dev cmake libcmocka-dev libcjson-dev
+	@$(CMAKE) -S . -B build/eval -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF $(QUIETLY)
+	@$(CMAKE) --build build/eval --target eval_accuracy -j $(JOBS) $(QUIETLY)
+	@cd build/eval/testset && $(CMAKE) -E tar xf $(abspath $(SHARED))/tinyvlm/testset.npz
+	@build/eval/tests/eval/eval_accuracy $(SHARED)/tinyvlm build/eval/testset \
+	    --csv build/eval/accuracy.csv $(EVAL) >build/eval/accuracy.txt
+	@if .ci/need gnuplot-nox; then \
+	    gnuplot -e "csv='build/eval/accuracy.csv'" -e "folder='build/eval'" \
+	        tests/eval/accuracy.gp && echo 'picture: build/eval/accuracy.svg'; fi
+	@cat build/eval/accuracy.txt
 
 format:
 	@.ci/need clang-format
