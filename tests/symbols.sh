@@ -42,7 +42,7 @@ done
 memory='mem(cpy|move|set|cmp)|bcmp|malloc|free'
 checks='__stack_chk_fail|__(memcpy|memmove|memset)_chk'
 # Exact or correctly rounded ones only: others differ from system to system.
-maths='(ldexp|frexp|floor|fma|fmaf|sqrtf)'
+maths='(ldexp|frexp|floor|fma|fmaf|sqrt|sqrtf)'
 cpu='__cpu_(model|indicator_init|features2)|__getauxval' # libgcc's
 blas='cblas_s(gemm|gemv|axpy)'
 imports=$("$nm" -D --undefined-only "$shared" | awk '$1 == "U" { print $2 }' |
