@@ -16,6 +16,10 @@
 #include "workspace.h"
 
 #define LARGEST_F16 65504.0
+#define LARGEST_F32 0x1p127 /* and bf16, with room to round */
+
+/* e^200 times two floats is a double, and more tokens than there can be. */
+#define MOST_LOG_COUNT 200.0f
 
 typedef struct scratch {
     double *covariance; /* [key_dim][key_dim] */
@@ -75,7 +79,8 @@ csp_status csp__check_summary(const csp_summary *s, bool shapes_only)
         s->rank > s->key_dim)
         return CSP_E_SHAPE;
     const size_t widest = s->key_dim > s->value_dim ? s->key_dim : s->value_dim;
-    if (!csp__mul(s->n_kv_heads, 1 + 2 * (size_t)s->rank, &size) ||
+    /* One row more, for the two floats of a head. */
+    if (!csp__mul(s->n_kv_heads, 2 + 2 * (size_t)s->rank, &size) ||
         !csp__mul(size, widest, &size) ||
         !csp__mul(size, sizeof(double), &size))
         return CSP_E_OVERFLOW;
@@ -233,38 +238,53 @@ static double largest(const double *x, size_t n, double count)
     return most;
 }
 
+/* Square of the Frobenius norm of S as center() makes it, and of C. */
+static void square_norms(const csp_moments *m, size_t g, double *spread,
+                         double *cross)
+{
+    const size_t dk = m->key_dim, dv = m->value_dim;
+    const double *key = m->key + g * dk, *value = m->value + g * dv;
+    const double n = m->count[g];
+
+    *spread = *cross = 0.0;
+    for (size_t i = 0; i < dk; i++) {
+        const double mean = key[i] / n;
+        const double *kk = m->key_key + (g * dk + i) * dk;
+        const double *kv = m->key_value + (g * dk + i) * dv;
+        for (size_t j = i; j < dk; j++) {
+            const double c = kk[j] / n - mean * (key[j] / n);
+            *spread += j == i ? c * c : 2.0 * c * c;
+        }
+        for (size_t j = 0; j < dv; j++) {
+            const double c = kv[j] / n - mean * (value[j] / n);
+            *cross += c * c;
+        }
+    }
+}
+
 /*
  * Whether what is stored will be finite.  Means are bounded by the largest one,
- * deviations by the root of the trace, C' u by C's Frobenius norm, which the
- * largest second moments bound in turn.
+ * eigenvalues by S's Frobenius norm, even if S is no covariance, and C' u by
+ * C's.
  */
 static bool fits(const csp_moments *m, size_t g, csp_dtype dtype)
 {
     const size_t dk = m->key_dim, dv = m->value_dim;
     const double n = m->count[g];
-    const double most = dtype == CSP_F16 ? LARGEST_F16 : 0x1p120;
+    const double most = dtype == CSP_F16 ? LARGEST_F16 : LARGEST_F32;
+    const double most_spread = dtype == CSP_F16 ? most * most : LARGEST_F32;
+    double spread, cross;
 
     if (n == 0.0)
         return true;
-    if (!(n > 0.0 && n <= DBL_MAX))
+    if (!(n > 0.0 && n <= DBL_MAX) ||
+        !(largest(m->key + g * dk, dk, n) <= most) ||
+        !(largest(m->value + g * dv, dv, n) <= most) ||
+        !(largest(m->key_key + g * dk * dk, dk * dk, n) <= 0x1p300) ||
+        !(largest(m->key_value + g * dk * dv, dk * dv, n) <= 0x1p300))
         return false;
-    const double key = largest(m->key + g * dk, dk, n);
-    const double value = largest(m->value + g * dv, dv, n);
-    double trace = 0.0, cross = 0.0;
-    if (!(largest(m->key_key + g * dk * dk, dk * dk, n) <= 0x1p200) ||
-        !(largest(m->key_value + g * dk * dv, dk * dv, n) <= 0x1p200) ||
-        !(key <= most) || !(value <= most))
-        return false;
-    for (size_t i = 0; i < dk; i++) {
-        const double mean = m->key[g * dk + i] / n;
-        trace += m->key_key[(g * dk + i) * dk + i] / n - mean * mean;
-        for (size_t j = 0; j < dv; j++) {
-            const double c = m->key_value[(g * dk + i) * dv + j] / n -
-                             mean * (m->value[g * dv + j] / n);
-            cross += c * c;
-        }
-    }
-    return trace <= most * most && cross <= most * most;
+    square_norms(m, g, &spread, &cross);
+    return spread <= most_spread * most_spread && cross <= most * most;
 }
 
 static size_t measure(uint32_t key_dim, uint32_t value_dim)
@@ -309,9 +329,7 @@ csp_status csp_summarise(const csp_moments *moments, void *workspace,
     if ((status = csp__check_moments(moments)) != CSP_OK ||
         (status = csp__check_summary(summary, false)) != CSP_OK)
         return status;
-    if (summary->n_kv_heads != moments->n_kv_heads ||
-        summary->key_dim != moments->key_dim ||
-        summary->value_dim != moments->value_dim)
+    if (!same_shape(summary, moments))
         return CSP_E_SHAPE;
     status =
         csp__check_workspace(workspace, workspace_size,
@@ -372,7 +390,7 @@ static bool is_finite(const csp__mass *mass, size_t g)
     const csp_summary *s = mass->summary;
     const size_t rank = s->rank;
 
-    return csp__is_log(s->log_count[g]) && s->log_count[g] < 700.0f &&
+    return csp__is_log(s->log_count[g]) && s->log_count[g] <= MOST_LOG_COUNT &&
            csp__is_finite(s->variance[g]) &&
            mass->kernels->all_finite(mass->keys, (1 + 2 * rank) * s->key_dim) &&
            mass->kernels->all_finite(mass->values, (1 + rank) * s->value_dim);
