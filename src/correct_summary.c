@@ -147,7 +147,9 @@ static csp_status check_views(const job *j)
     size_t extent, query_extent, lse_extent;
     csp_status status;
 
-    if (o->n_heads == 0 || o->n_heads % j->summary->n_kv_heads != 0)
+    if (o->n_heads == 0)
+        return CSP_E_SHAPE;
+    if (o->n_heads % j->summary->n_kv_heads != 0)
         return CSP_E_GQA;
     if (o->n_cols != j->summary->value_dim || q->n_heads != o->n_heads ||
         q->n_rows != o->n_rows || q->n_cols != j->summary->key_dim ||

@@ -30,25 +30,38 @@ void csp__mass_start(csp__mass *mass, uint32_t kv_head)
                       mass->values);
 }
 
+/* The square of the query at hand: in double where float is too small. */
+static double square_of(const csp__mass *mass, size_t dim)
+{
+    float lanes[16] = {0.0f};
+    double sum = 0.0;
+
+    mass->kernels->add_squares(mass->query, dim, lanes);
+    const float square = csp__fold(lanes);
+    if (csp__is_finite(square))
+        return (double)square;
+    for (size_t i = 0; i < dim; i++)
+        sum += (double)mass->query[i] * (double)mass->query[i];
+    return sum;
+}
+
 bool csp__mass_of(csp__mass *mass, const csp_tensor *queries, float scale,
                   uint32_t head, uint32_t query, csp__log_mass *log_mass)
 {
     const csp_summary *s = mass->summary;
     const size_t dim = s->key_dim, n_dots = 1 + 2 * (size_t)s->rank;
-    float lanes[16] = {0.0f};
 
     csp__load(mass->kernels, queries, csp__row_at(queries, head, query), dim,
               mass->query);
-    mass->kernels->add_squares(mass->query, dim, lanes);
     mass->kernels->product(mass->query, 1, mass->keys, dim, n_dots, dim, scale,
                            mass->dots, n_dots);
-    const double norm =
-        (double)scale * (double)scale * (double)csp__fold(lanes);
-    double sum = (double)s->variance[mass->kv_head] * norm;
+    double sum = (double)s->variance[mass->kv_head] * (double)scale *
+                 (double)scale * square_of(mass, dim);
     for (uint32_t i = 1; i <= s->rank; i++)
         sum += (double)mass->dots[i] * (double)mass->dots[i];
     *log_mass = (csp__log_mass){.linear = (double)s->log_count[mass->kv_head] +
                                           (double)mass->dots[0],
                                 .quadratic = 0.5 * sum};
-    return mass->kernels->all_finite(mass->dots, n_dots) && norm <= DBL_MAX;
+    return mass->kernels->all_finite(mass->dots, n_dots) && sum <= DBL_MAX &&
+           log_mass->linear <= DBL_MAX;
 }

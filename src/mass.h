@@ -32,8 +32,8 @@ void csp__mass_carve(csp__mass *mass, const csp_summary *summary,
 /* Widen the summary of a KV head. */
 void csp__mass_start(csp__mass *mass, uint32_t kv_head);
 
-/* Mass for row 'query' of head 'head' of the view; false if the query or a dot
-   product is not finite. */
+/* Mass for row 'query' of head 'head' of the view; false if the query, a dot
+   product or what the summary says of it is NaN or +inf. */
 bool csp__mass_of(csp__mass *mass, const csp_tensor *queries, float scale,
                   uint32_t head, uint32_t query, csp__log_mass *log_mass);
 
