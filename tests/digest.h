@@ -64,6 +64,9 @@ void digest_words(uint64_t *digest, const uint32_t *x, size_t n);
 void digest_floats(uint64_t *digest, const float *x, size_t n);
 void digest_doubles(uint64_t *digest, const double *x, size_t n);
 
+/* What becomes of the tokens that a selection drops, summed up. */
+void digest_moments(uint64_t *digest, const sample *s, const csp_kept *kept);
+
 /* What the verbs make of a case on a tier. */
 uint64_t digest_verbs(sample *s, csp_tier tier);
 

@@ -135,6 +135,7 @@ static void digest_choice(uint64_t *digest, const sample *s,
     assert_ok(csp_select(importance, &s->tokens, &s->config, workspace,
                          sizeof workspace, kept));
     digest_kept(digest, kept);
+    digest_moments(digest, s, kept);
     if (!can_calibrate(&s->attention))
         return;
     start_calibration(s, &c);
