@@ -36,8 +36,9 @@
  *            alignment, and nothing outside a view is read or written.
  *   Threads  Nothing has hidden state or creates a thread.  Calls that write
  *            to distinct memory may run concurrently.
- *   Bits     Importance, kept tokens and calibration are the same bits on every
- *            kernel tier and for any number of workers; not on BLAS paths.
+ *   Bits     Importance, kept tokens, calibration and summaries are the same
+ *            bits on every kernel tier and for any number of workers; not on
+ *            BLAS paths.
  *   Host     Nothing aborts, prints, reads the environment or changes the
  *            floating-point mode, which is assumed to be the default one.  What
  *            a BLAS does is its own affair; only CSP_PATH_BLAS calls it.
@@ -811,7 +812,8 @@ typedef struct csp_fit {
  * 'attention'  of the cache before compaction, as in csp_calibrate; 'queries'
  *              and 'scale' are set whatever the source, 'softcap' is 0.
  * 'summary'    of the tokens that 'kept' drops, and maybe of earlier ones.
- * 'sums'       [n_heads][CSP_FIT_SUMS]: zero them, then add chunks.
+ * 'sums'       [n_heads][CSP_FIT_SUMS]: zero them, then add chunks, by this
+ *              function only: one of them is a maximum.
  *
  * Cost, determinism and errors as csp_calibrate; CSP_E_CONFIG also for a
  * softcap; CSP_E_NOT_FINITE also for queries.

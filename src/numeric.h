@@ -2,7 +2,7 @@
  * numeric.h - number formats, orderings and elementary functions
  *
  * Own code because results must be the same bits everywhere: no libm function
- * but the correctly rounded ones (fmaf, sqrtf) and the exact ones (ldexp)
+ * but the correctly rounded ones (fmaf, sqrtf, sqrt) and the exact ones (ldexp)
  * touches a result.
  */
 #ifndef CSP_NUMERIC_H

@@ -57,8 +57,8 @@ static csp_config settings(method how, uint32_t n_tokens, uint32_t budget)
     return config;
 }
 
-void make_pruner(const csp_llama_model *model, const prompt *p, csp_scope scope,
-                 bool probabilities, trial *t)
+void make_pruner(const csp_llama_model *model, const prompt *p,
+                 const method_options *o, trial *t)
 {
     const uint32_t n = p->n_tokens;
     uint32_t budget = (uint32_t)(t->percent / 100.0 * n + 0.5);
@@ -67,8 +67,10 @@ void make_pruner(const csp_llama_model *model, const prompt *p, csp_scope scope,
     if (t->how == METHOD_FULL || budget > n)
         budget = n;
     config = settings(t->how, n, budget);
-    config.scope = scope;
-    if (probabilities)
+    config.scope = o->scope;
+    if (o->sinks >= 0)
+        config.sinks = (uint32_t)o->sinks;
+    if (o->probabilities)
         config.n = 0.0; /* kq_soft_max comes without its log-sum-exp */
     if (config.recent == 0)
         config.recent = 1; /* decoding goes on at the last token */

@@ -30,6 +30,7 @@ typedef struct options {
     uint32_t n_methods;
     csp_scope scope;
     bool global, json, verbose;
+    int32_t sinks;
     uint32_t n_held_out, n_continuation, n_generated, n_max, seed;
     engine_options engine;
 } options;
@@ -56,6 +57,8 @@ static const char usage[] =
     "                     global: the same everywhere, by llama_memory_seq_rm\n"
     "  --scores S         softmax: read probabilities, no flash attention\n"
     "                     qk: from queries and keys, with it (qk)\n"
+    "  --sinks N          first tokens that are kept in any case (the "
+    "method's)\n"
     "  --seed N           of random pruning (1)\n"
     "\n"
     "continuation:\n"
@@ -238,6 +241,8 @@ static void set_option(options *o, const char *name, const char *text)
         set_mode(o, text);
     else if (strcmp(name, "scores") == 0)
         o->engine.score_flash = choice("--scores", text, scores, 2);
+    else if (strcmp(name, "sinks") == 0)
+        o->sinks = (int32_t)whole("--sinks", text, 0, 1 << 20);
     else if (strcmp(name, "seed") == 0)
         o->seed = whole("--seed", text, 0, UINT32_MAX);
     else if (strcmp(name, "hold-out") == 0)
@@ -267,14 +272,16 @@ static void set_option(options *o, const char *name, const char *text)
 static options read_options(int argc, char **argv)
 {
     static const char *const with_value[] = {
-        "model",      "text",     "tokens",   "image",      "grid",   "spans",
-        "max-tokens", "method",   "budget",   "mode",       "scores", "seed",
-        "hold-out",   "continue", "generate", "flash-attn", "type-k", "type-v",
-        "threads",    "ubatch",   "backends"};
+        "model",    "text",       "tokens", "image",    "grid",
+        "spans",    "max-tokens", "method", "budget",   "mode",
+        "scores",   "sinks",      "seed",   "hold-out", "continue",
+        "generate", "flash-attn", "type-k", "type-v",   "threads",
+        "ubatch",   "backends"};
     enum { N_VALUES = sizeof with_value / sizeof *with_value };
     struct option known[N_VALUES + 4] = {{.name = NULL}};
     const long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
     options o = {
+        .sinks = -1,
         .seed = 1,
         .n_continuation = 64,
         .n_max = INT32_MAX,
@@ -324,8 +331,11 @@ static trial *make_trials(const options *o, const csp_llama_model *model,
         for (uint32_t m = 0; m < o->n_methods; ++m)
             trials[n++] =
                 (trial){.how = o->methods[m], .percent = o->budgets[b]};
+    const method_options asked = {.scope = o->scope,
+                                  .probabilities = !o->engine.score_flash,
+                                  .sinks = o->sinks};
     for (uint32_t i = 0; i < n; ++i)
-        make_pruner(model, p, o->scope, !o->engine.score_flash, &trials[i]);
+        make_pruner(model, p, &asked, &trials[i]);
     *n_trials = n;
     return trials;
 }

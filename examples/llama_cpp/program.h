@@ -117,8 +117,15 @@ typedef struct trial {
     llama_token *generated;
 } trial;
 
-void make_pruner(const csp_llama_model *model, const prompt *p, csp_scope scope,
-                 bool probabilities, trial *t);
+/* What the command line asks of every method. */
+typedef struct method_options {
+    csp_scope scope;
+    bool probabilities; /* what is scored */
+    int32_t sinks;      /* negative: the method's own */
+} method_options;
+
+void make_pruner(const csp_llama_model *model, const prompt *p,
+                 const method_options *o, trial *t);
 
 /* One row of random attention for each layer. */
 void score_at_random(const csp_llama_model *model, uint32_t n_tokens,

@@ -2,7 +2,7 @@
  * accuracy.c - how often a model still answers, by ways to prune and budgets
  *
  *     eval_accuracy MODEL_DIR TESTSET_DIR [--prompts N] [--threads N]
- *         [--csv FILE] [--label TEXT]
+ *         [--csv FILE] [--only PART_OF_NAME]
  *
  * Both protocols: the question in the window ("w", all of the prompt but its
  * last token is in the cache when it is pruned) and after pruning ("a").
@@ -25,7 +25,7 @@ enum { N_BUDGETS = 6, MAX_THREADS = 64 };
 static const double budgets[N_BUDGETS] = {5, 10, 15, 20, 30, 50};
 
 typedef struct options {
-    const char *model, *testset, *csv;
+    const char *model, *testset, *csv, *only;
     uint32_t n_prompts, n_threads;
 } options;
 
@@ -148,7 +148,7 @@ static uint32_t setting_of(uint32_t which, uint32_t budget)
 }
 
 static void print_table(const testset *t, const verdicts *v,
-                        const variant *list, protocol how)
+                        const variant *list, uint32_t n_variants, protocol how)
 {
     printf("\n%s: right answers in percent, +- 95 %% confidence; the full "
            "cache %.1f\n\n%-20s",
@@ -170,7 +170,8 @@ static void print_table(const testset *t, const verdicts *v,
 }
 
 static void write_csv(FILE *csv, const model *m, const testset *t,
-                      const verdicts *v, const variant *list, protocol how)
+                      const verdicts *v, const variant *list,
+                      uint32_t n_variants, protocol how)
 {
     for (uint32_t i = 0; i < n_variants; ++i)
         for (uint32_t b = 0; b < N_BUDGETS; ++b) {
@@ -190,7 +191,8 @@ static void write_csv(FILE *csv, const model *m, const testset *t,
 }
 
 static void print_figures(const testset *t, const verdicts *v,
-                          const variant *list, protocol how)
+                          const variant *list, uint32_t n_variants,
+                          protocol how)
 {
     static const char *const names[] = {
         "csp",    "csp_moments", "csp_paper", "csp_reference", "joint",
@@ -229,7 +231,7 @@ static options read_options(int argc, char **argv)
 
     if (argc < 3 || argc % 2 == 0)
         die("usage", "eval_accuracy MODEL_DIR TESTSET_DIR [--prompts N] "
-                     "[--threads N] [--csv FILE]");
+                     "[--threads N] [--csv FILE] [--only PART_OF_NAME]");
     o.model = argv[1];
     o.testset = argv[2];
     for (int i = 3; i + 1 < argc; i += 2) {
@@ -239,6 +241,8 @@ static options read_options(int argc, char **argv)
             o.n_threads = whole(argv[i], argv[i + 1], MAX_THREADS);
         else if (strcmp(argv[i], "--csv") == 0)
             o.csv = argv[i + 1];
+        else if (strcmp(argv[i], "--only") == 0)
+            o.only = argv[i + 1];
         else
             die(argv[i], "unknown option");
     }
@@ -246,7 +250,7 @@ static options read_options(int argc, char **argv)
 }
 
 /* Every variant at every budget. */
-static prune_settings *settings_for(const variant *list)
+static prune_settings *settings_for(const variant *list, uint32_t n_variants)
 {
     prune_settings *settings =
         take((size_t)n_variants * N_BUDGETS, sizeof *settings);
@@ -270,6 +274,7 @@ int main(int argc, char **argv)
     FILE *csv = o.csv ? fopen(o.csv, "w") : NULL;
     verdicts found[2];
     variant *lists[2];
+    uint32_t n_variants = 0;
 
     if (o.csv && !csv)
         die(o.csv, "cannot be written");
@@ -280,19 +285,20 @@ int main(int argc, char **argv)
     if (csv)
         fputc('\n', csv);
     for (int p = 0; p < 2; ++p) {
-        lists[p] = take(n_variants, sizeof **lists);
-        variants_for(protocols[p], lists[p]);
-        prune_settings *settings = settings_for(lists[p]);
+        lists[p] = take(MAX_VARIANTS, sizeof **lists);
+        n_variants = variants_for(protocols[p], o.only, lists[p]);
+        prune_settings *settings = settings_for(lists[p], n_variants);
         found[p] =
             run_all(&m, &t, protocols[p], settings, n_variants * N_BUDGETS, &o);
-        print_table(&t, &found[p], lists[p], protocols[p]);
+        print_table(&t, &found[p], lists[p], n_variants, protocols[p]);
         if (csv)
-            write_csv(csv, &m, &t, &found[p], lists[p], protocols[p]);
+            write_csv(csv, &m, &t, &found[p], lists[p], n_variants,
+                      protocols[p]);
         free(settings);
     }
     putchar('\n');
     for (int p = 0; p < 2; ++p) {
-        print_figures(&t, &found[p], lists[p], protocols[p]);
+        print_figures(&t, &found[p], lists[p], n_variants, protocols[p]);
         verdicts_free(&found[p]);
         free(lists[p]);
     }

@@ -9,6 +9,7 @@
 #include "csp.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* Zero leaves everything as the preset has it. */
 struct recipe {
@@ -20,6 +21,7 @@ struct recipe {
     enum { SAME, NONE, VALUES, VALUES_AND_ROWS } weights;
     enum { PRESET_N, SOFTMAX, N_1 } n;
     bool no_pooling;
+    enum { PRESET_SINKS, NO_SINKS, ONE_SINK } sinks;
     correction correction;
     uint32_t rank;
     uint32_t cost; /* rows of a summary, taken off the budget */
@@ -115,6 +117,36 @@ static const recipe recipes[] = {
      .method = METHOD_CSP,
      .window = ALL_ROWS,
      .weights = VALUES_AND_ROWS},
+    {.name = "csp_no_sinks",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .sinks = NO_SINKS},
+    {.name = "csp_one_sink",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .sinks = ONE_SINK},
+    {.name = "csp_one_sink_joint",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .lists = JOINT,
+     .sinks = ONE_SINK},
+    {.name = "csp_one_sink_all",
+     .method = METHOD_CSP,
+     .window = ALL_ROWS,
+     .weights = VALUES_AND_ROWS,
+     .sinks = ONE_SINK},
+    {.name = "csp_one_sink_half",
+     .method = METHOD_CSP,
+     .window = HALF,
+     .weights = VALUES_AND_ROWS,
+     .sinks = ONE_SINK},
+    {.name = "csp_one_sink_moments",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .sinks = ONE_SINK,
+     .correction = CORRECT_MOMENTS,
+     .rank = 1,
+     .cost = COST_1},
     {.name = "csp_paper", .method = METHOD_PAPER},
     {.name = "csp_reference", .method = METHOD_REFERENCE},
     {.name = "joint",
@@ -165,7 +197,9 @@ static const recipe recipes[] = {
     {.name = "random", .method = METHOD_RANDOM},
 };
 
-const uint32_t n_variants = sizeof recipes / sizeof *recipes;
+enum { N_RECIPES = sizeof recipes / sizeof *recipes };
+_Static_assert((int)N_RECIPES <= (int)MAX_VARIANTS,
+               "more than there is room for");
 
 /* A budget lower by a summary's rows, and recent rows that fit into it. */
 static void pay(uint32_t rows, csp_config *config)
@@ -218,6 +252,8 @@ static void adjust(const void *context, uint32_t n_rows,
         window = v->how == PROTOCOL_HQ ? HALF : TENTH;
         weights = v->how == PROTOCOL_HQ ? VALUES_AND_ROWS : VALUES;
     }
+    if (r->sinks != PRESET_SINKS)
+        config->sinks = r->sinks == ONE_SINK && config->budget > 3 ? 1 : 0;
     if (r->cost > 0)
         pay(r->cost, config);
     if (window != PRESET)
@@ -234,10 +270,14 @@ static void adjust(const void *context, uint32_t n_rows,
         config->n = r->n == N_1 ? 1.0 : 0.0;
 }
 
-void variants_for(protocol how, variant *list)
+uint32_t variants_for(protocol how, const char *only, variant *list)
 {
-    for (uint32_t i = 0; i < n_variants; ++i)
-        list[i] = (variant){
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < N_RECIPES; ++i) {
+        if (only != NULL && strstr(recipes[i].name, only) == NULL)
+            continue;
+        list[n] = (variant){
             .name = recipes[i].name,
             .settings = {.method = recipes[i].method,
                          .correction = recipes[i].correction,
@@ -245,8 +285,11 @@ void variants_for(protocol how, variant *list)
                          .rank = recipes[i].rank,
                          .recent = -1.0,
                          .adjust = adjust,
-                         .adjust_context = &list[i]},
+                         .adjust_context = &list[n]},
             .made_by = &recipes[i],
             .how = how,
         };
+        ++n;
+    }
+    return n;
 }

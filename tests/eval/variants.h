@@ -17,9 +17,13 @@ typedef struct variant {
     protocol how;
 } variant;
 
-/* All ways for a protocol, for as long as 'list', which must have room for
-   n_variants of them. */
-extern const uint32_t n_variants;
-void variants_for(protocol how, variant *list);
+enum { MAX_VARIANTS = 64 };
+
+/*
+ * The ways for a protocol; they live as long as 'list', which has room for
+ * MAX_VARIANTS.  'only' is NULL, or part of the names wanted.  Returns how
+ * many.
+ */
+uint32_t variants_for(protocol how, const char *only, variant *list);
 
 #endif /* VARIANTS_H */

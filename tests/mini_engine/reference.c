@@ -61,8 +61,51 @@ static void turn(const model *m, double *x, uint32_t n_heads, uint32_t position)
         }
 }
 
+/* q.row / sqrt(dim) */
+static double scaled_dot(const double *q, const float *row, uint32_t dim)
+{
+    double sum = 0.0;
+
+    for (uint32_t d = 0; d < dim; ++d)
+        sum += q[d] * (double)row[d] / sqrt(dim);
+    return sum;
+}
+
+/* The summary's key: its mass, and what it adds to an output (E11). */
+static double add_remains(const cache *c, uint32_t layer, uint32_t h,
+                          const double *q, double *out)
+{
+    const remains *r = &c->remains;
+    const uint32_t dim = c->head_dim, rank = r->rank;
+    const size_t head = (size_t)layer * c->n_heads + h;
+    const size_t g =
+        (size_t)layer * c->n_kv_heads + h / (c->n_heads / c->n_kv_heads);
+    const float *keys = r->keys + g * (1 + 2 * (size_t)rank) * dim;
+    const float *values = r->values + g * (1 + (size_t)rank) * dim;
+    double norm = 0.0;
+
+    for (uint32_t d = 0; d < dim; ++d)
+        norm += q[d] * q[d] / dim;
+    double quadratic = (double)r->variance[g] * norm;
+    for (uint32_t i = 1; i <= rank; ++i)
+        quadratic += pow(scaled_dot(q, keys + (size_t)i * dim, dim), 2.0);
+    const double log_n = fmin(
+        (double)r->limit[head],
+        (double)r->log_count[g] + scaled_dot(q, keys, dim) +
+            (double)r->offset[head] + (double)r->slope[head] * quadratic / 2.0);
+    const double n = exp(log_n);
+    for (uint32_t d = 0; d < dim; ++d) {
+        double v = (double)values[d];
+        for (uint32_t i = 1; i <= rank; ++i)
+            v += scaled_dot(q, keys + (size_t)(rank + i) * dim, dim) *
+                 (double)values[(size_t)i * dim + d];
+        out[d] += n * v;
+    }
+    return n;
+}
+
 /* One head's output: a weighted mean of the values that are not dropped, and
-   of the sink's. */
+   of what stands for the others. */
 static void attend(const reference *r, uint32_t layer, uint32_t h,
                    const double *query, double *out)
 {
@@ -92,6 +135,8 @@ static void attend(const reference *r, uint32_t layer, uint32_t h,
         for (uint32_t d = 0; d < dim; ++d)
             out[d] += n * (double)r->sinks->sink_values[head * dim + d];
     }
+    if (r->sinks != NULL && r->sinks->remains.size > 0)
+        mass += add_remains(r->sinks, layer, h, query, out);
     for (uint32_t d = 0; d < dim; ++d)
         out[d] /= mass;
 }

@@ -17,7 +17,7 @@ typedef struct reference {
     uint32_t n_tokens, capacity;
     double *keys, *values; /* [layer][KV head][capacity][head_dim] */
     uint8_t *dropped;      /* [layer][KV head][capacity] 1: masked */
-    const cache *sinks;    /* whose sinks take part; NULL: none */
+    const cache *sinks;    /* whose sinks and remains take part, or NULL */
 } reference;
 
 reference reference_make(const model *m, uint32_t capacity);

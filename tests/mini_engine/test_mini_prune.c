@@ -21,8 +21,11 @@ enum { READ = 36, LATER = 12 }; /* tokens before and after the first round */
 
 static prune_settings settings_of(method how, correction c, double keep)
 {
-    return (prune_settings){
-        .method = how, .correction = c, .keep = keep, .recent = -1.0};
+    return (prune_settings){.method = how,
+                            .correction = c,
+                            .keep = keep,
+                            .rank = 2,
+                            .recent = -1.0};
 }
 
 /* Rows [0, n) of the prompt in a cache, watched and pruned. */
@@ -108,12 +111,16 @@ static void assert_masked_alike(const scene *s, const prune_settings *settings)
 
     assert_true(outcome.rows_after < outcome.rows_before);
     assert_int_equal(outcome.bytes_before, cache_bytes(&full));
-    assert_int_equal(outcome.bytes_after, cache_bytes(&c));
+    assert_int_equal(outcome.bytes_after + c.remains.size * sizeof(float),
+                     cache_bytes(&c));
+    assert_true((c.remains.size > 0) ==
+                (settings->correction == CORRECT_MOMENTS));
     mark_dropped(&c, &full, &r);
     r.sinks = &c;
     for (uint32_t h = 0; h < s->m.n_layers * s->m.n_heads; ++h)
         assert_true((c.sink_logits[h] > -INFINITY) ==
-                    (settings->correction != CORRECT_NONE));
+                    (settings->correction == CORRECT_SINK ||
+                     settings->correction == CORRECT_RESIDUAL));
     for (uint32_t t = READ; t < READ + LATER; ++t)
         step_alike(s, &e, &c, &r, t);
     engine_free(&e);
@@ -141,8 +148,9 @@ TEST(dropped_rows_are_masked_rows)
 }
 
 /* With the mass of the dropped keys in the sink, and their mean in its value,
-   the logits of the next token come nearer to those of the full cache. */
-TEST(residual_comes_nearer_to_the_full_cache)
+   or with a summary of them, the logits of the next token come nearer to those
+   of the full cache. */
+TEST(corrections_come_nearer_to_the_full_cache)
 {
     static const watcher nobody = {0};
     scene s = scene_make("f32");
@@ -173,6 +181,7 @@ TEST(residual_comes_nearer_to_the_full_cache)
         engine_free(&e);
     }
     assert_true(error[CORRECT_RESIDUAL] < error[CORRECT_NONE]);
+    assert_true(error[CORRECT_MOMENTS] < error[CORRECT_NONE]);
     free(full_next);
     free(next);
     scene_free(&s);
@@ -318,7 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dropped_rows_are_masked_rows),
-        cmocka_unit_test(residual_comes_nearer_to_the_full_cache),
+        cmocka_unit_test(corrections_come_nearer_to_the_full_cache),
         cmocka_unit_test(logits_and_queries_score_alike),
         cmocka_unit_test(keeping_all_changes_no_bit),
         cmocka_unit_test(rounds_while_decoding_are_masked_rows),
