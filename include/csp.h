@@ -299,7 +299,8 @@ typedef enum csp_preset {
     CSP_PRESET_REFERENCE = 2, /* the published code: union, per head */
     CSP_PRESET_SNAPKV = 3,    /* last 32 rows vote, average pooling 7, n = 0 */
     CSP_PRESET_H2O = 4,       /* every row votes, half is recent, n = 0 */
-    CSP_PRESET_STREAMING = 5  /* 4 sinks, the rest recent; needs no scores */
+    CSP_PRESET_STREAMING = 5, /* 4 sinks, the rest recent; needs no scores */
+    CSP_PRESET_AGNOSTIC = 6   /* DEFAULT where the question comes later */
 } csp_preset;
 
 /*
@@ -308,8 +309,10 @@ typedef enum csp_preset {
  *
  * Recent tokens are a tenth of the prompt but at most half the budget (H2O:
  * half; SnapKV: 32, at most half), and the rows of these tokens vote, at least
- * one.  DEFAULT protects 4 sinks (a quarter of a budget below 16) and needs
- * value norms.  PAPER and REFERENCE list half of the rest by intra and half by
+ * one.  DEFAULT protects the first token and needs value norms.  AGNOSTIC is
+ * for a context whose questions are not known yet: the last half of the rows
+ * vote, and keys are weighed by the rows that could see them, too.  Both are
+ * what did best over budgets in README's table of right answers.  PAPER and REFERENCE list half of the rest by intra and half by
  * inter, REFERENCE by csp_config_set_reference.  SNAPKV, H2O and STREAMING
  * rank jointly: n_intra = n_inter = 0, all is filled up by intra + inter.
  *

@@ -15,6 +15,8 @@ static uint32_t select_with(const csp_config *config, uint32_t n_keys)
     const csp_tokens tokens = {.n_kv_heads = 1, .n_keys = n_keys};
     const csp_importance importance = {.intra = numbers,
                                        .inter = numbers,
+                                       .intra_rows = numbers,
+                                       .inter_rows = numbers,
                                        .value_norm = numbers,
                                        .capacity = 1000};
     const csp_kept kept = {
@@ -30,7 +32,7 @@ static const uint32_t prompt_sizes[] = {0, 1, 3, 7, 10, 64, 333, 1000};
 
 TEST(config_preset_is_accepted_by_select)
 {
-    for (int preset = CSP_PRESET_DEFAULT; preset <= CSP_PRESET_STREAMING;
+    for (int preset = CSP_PRESET_DEFAULT; preset <= CSP_PRESET_AGNOSTIC;
          preset++)
         for (size_t i = 0; i < COUNT(prompt_sizes); i++) {
             const uint32_t n = prompt_sizes[i];
@@ -49,8 +51,9 @@ TEST(config_preset_is_accepted_by_select)
 
 TEST(config_preset_keeps_the_budget_where_exact)
 {
-    const csp_preset exact[] = {CSP_PRESET_DEFAULT, CSP_PRESET_SNAPKV,
-                                CSP_PRESET_H2O, CSP_PRESET_STREAMING};
+    const csp_preset exact[] = {CSP_PRESET_DEFAULT, CSP_PRESET_AGNOSTIC,
+                                CSP_PRESET_SNAPKV, CSP_PRESET_H2O,
+                                CSP_PRESET_STREAMING};
 
     for (size_t p = 0; p < COUNT(exact); p++)
         for (uint32_t budget = 0; budget <= 64; budget++) {
@@ -83,11 +86,26 @@ TEST(config_preset_default_shares_automatically_and_weighs_values)
     assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1000, 200, &c));
 
     assert_true(c.auto_share && c.weigh_values);
-    assert_int_equal(c.sinks, 4);
+    assert_int_equal(c.sinks, 1);
+    assert_false(c.weigh_rows);
     assert_int_equal(c.selection, CSP_EXACT);
     assert_int_equal(c.scope, CSP_PER_HEAD);
     assert_true(c.n == 1.0);
     assert_int_equal(c.budget, 200);
+}
+
+TEST(config_preset_agnostic_hears_half_of_the_rows)
+{
+    csp_config c, other;
+
+    assert_ok(csp_config_preset(CSP_PRESET_AGNOSTIC, 1001, 200, &c));
+    assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1001, 200, &other));
+
+    assert_true(c.weigh_rows);
+    assert_int_equal(c.first_vote, 500);
+    other.weigh_rows = true;
+    other.first_vote = 500;
+    assert_memory_equal(&c, &other, sizeof c);
 }
 
 TEST(config_preset_paper_is_an_intersection_per_layer)
@@ -165,7 +183,7 @@ TEST(config_preset_errors_leave_config_alone)
 
     assert_status(csp_config_preset(CSP_PRESET_DEFAULT, 10, 11, &c),
                   CSP_E_BUDGET);
-    assert_status(csp_config_preset((csp_preset)6, 10, 5, &c), CSP_E_CONFIG);
+    assert_status(csp_config_preset((csp_preset)7, 10, 5, &c), CSP_E_CONFIG);
     assert_status(csp_config_preset((csp_preset)-1, 10, 5, &c), CSP_E_CONFIG);
     assert_status(csp_config_preset(CSP_PRESET_DEFAULT, 10, 5, NULL),
                   CSP_E_NULL);
@@ -337,6 +355,7 @@ int main(void)
             config_preset_window_is_a_tenth_at_most_half_the_budget),
         cmocka_unit_test(
             config_preset_default_shares_automatically_and_weighs_values),
+        cmocka_unit_test(config_preset_agnostic_hears_half_of_the_rows),
         cmocka_unit_test(config_preset_paper_is_an_intersection_per_layer),
         cmocka_unit_test(config_preset_reference_is_a_union_per_head),
         cmocka_unit_test(config_preset_snapkv_pools_over_seven),

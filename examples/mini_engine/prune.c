@@ -31,9 +31,13 @@ enum { MEASURING_ROWS = 16 };
 static const double decay = 0.5;
 
 const char *const method_names[N_METHODS] = {
-    [METHOD_CSP] = "csp",       [METHOD_REFERENCE] = "reference",
-    [METHOD_PAPER] = "paper",   [METHOD_SNAPKV] = "snapkv",
-    [METHOD_H2O] = "h2o",       [METHOD_STREAMING] = "streaming",
+    [METHOD_CSP] = "csp",
+    [METHOD_AGNOSTIC] = "agnostic",
+    [METHOD_REFERENCE] = "reference",
+    [METHOD_PAPER] = "paper",
+    [METHOD_SNAPKV] = "snapkv",
+    [METHOD_H2O] = "h2o",
+    [METHOD_STREAMING] = "streaming",
     [METHOD_RANDOM] = "random",
 };
 const char *const correction_names[N_CORRECTIONS] = {
@@ -76,6 +80,7 @@ static csp_config preset_for(const prune_settings *s, uint32_t n_rows,
 {
     static const csp_preset presets[N_METHODS] = {
         [METHOD_CSP] = CSP_PRESET_DEFAULT,
+        [METHOD_AGNOSTIC] = CSP_PRESET_AGNOSTIC,
         [METHOD_REFERENCE] = CSP_PRESET_REFERENCE,
         [METHOD_PAPER] = CSP_PRESET_PAPER,
         [METHOD_SNAPKV] = CSP_PRESET_SNAPKV,

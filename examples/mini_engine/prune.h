@@ -18,6 +18,7 @@ struct csp_config;
 
 typedef enum method {
     METHOD_CSP,
+    METHOD_AGNOSTIC,
     METHOD_REFERENCE,
     METHOD_PAPER,
     METHOD_SNAPKV,

@@ -21,7 +21,7 @@ struct recipe {
     enum { SAME, NONE, VALUES, VALUES_AND_ROWS } weights;
     enum { PRESET_N, SOFTMAX, N_1 } n;
     bool no_pooling;
-    enum { PRESET_SINKS, NO_SINKS, ONE_SINK } sinks;
+    enum { PRESET_SINKS, NO_SINKS, FOUR_SINKS } sinks;
     correction correction;
     uint32_t rank;
     uint32_t cost; /* rows of a summary, taken off the budget */
@@ -121,50 +121,31 @@ static const recipe recipes[] = {
      .method = METHOD_CSP,
      .window = BY_PROTOCOL,
      .sinks = NO_SINKS},
-    {.name = "csp_one_sink",
+    {.name = "csp_four_sinks",
      .method = METHOD_CSP,
      .window = BY_PROTOCOL,
-     .sinks = ONE_SINK},
-    {.name = "csp_one_sink_joint",
-     .method = METHOD_CSP,
-     .window = BY_PROTOCOL,
-     .lists = JOINT,
-     .sinks = ONE_SINK},
-    {.name = "csp_one_sink_all",
-     .method = METHOD_CSP,
-     .window = ALL_ROWS,
-     .weights = VALUES_AND_ROWS,
-     .sinks = ONE_SINK},
-    {.name = "csp_one_sink_half",
-     .method = METHOD_CSP,
-     .window = HALF,
-     .weights = VALUES_AND_ROWS,
-     .sinks = ONE_SINK},
-    {.name = "csp_one_sink_moments",
-     .method = METHOD_CSP,
-     .window = BY_PROTOCOL,
-     .sinks = ONE_SINK,
-     .correction = CORRECT_MOMENTS,
-     .rank = 1,
-     .cost = COST_1},
+     .sinks = FOUR_SINKS},
     {.name = "csp_paper", .method = METHOD_PAPER},
     {.name = "csp_reference", .method = METHOD_REFERENCE},
     {.name = "joint",
      .method = METHOD_CSP,
      .window = TENTH,
      .lists = JOINT,
+     .sinks = NO_SINKS,
      .weights = NONE,
      .n = SOFTMAX},
     {.name = "joint_n1",
      .method = METHOD_CSP,
      .window = TENTH,
      .lists = JOINT,
+     .sinks = NO_SINKS,
      .weights = NONE,
      .n = N_1},
     {.name = "joint_values",
      .method = METHOD_CSP,
      .window = TENTH,
      .lists = JOINT,
+     .sinks = NO_SINKS,
      .weights = VALUES},
     {.name = "joint_by_protocol",
      .method = METHOD_CSP,
@@ -174,6 +155,7 @@ static const recipe recipes[] = {
      .method = METHOD_CSP,
      .window = TENTH,
      .lists = JOINT,
+     .sinks = NO_SINKS,
      .weights = NONE,
      .n = SOFTMAX,
      .correction = CORRECT_MOMENTS,
@@ -245,24 +227,19 @@ static void adjust(const void *context, uint32_t n_rows,
 {
     const variant *v = context;
     const recipe *r = v->made_by;
-    int window = r->window, weights = r->weights;
-
-    /* With the question unseen, half of the rows ask. */
-    if (window == BY_PROTOCOL) {
-        window = v->how == PROTOCOL_HQ ? HALF : TENTH;
-        weights = v->how == PROTOCOL_HQ ? VALUES_AND_ROWS : VALUES;
-    }
     if (r->sinks != PRESET_SINKS)
-        config->sinks = r->sinks == ONE_SINK && config->budget > 3 ? 1 : 0;
+        config->sinks = r->sinks == NO_SINKS  ? 0
+                        : config->budget < 16 ? config->budget / 4
+                                              : 4;
     if (r->cost > 0)
         pay(r->cost, config);
-    if (window != PRESET)
-        set_window(window, n_rows, config);
+    if (r->window != PRESET && r->window != BY_PROTOCOL)
+        set_window(r->window, n_rows, config);
     if (r->method == METHOD_CSP)
         set_lists(r, config);
-    if (weights != SAME) {
-        config->weigh_values = weights != NONE;
-        config->weigh_rows = weights == VALUES_AND_ROWS;
+    if (r->weights != SAME) {
+        config->weigh_values = r->weights != NONE;
+        config->weigh_rows = r->weights == VALUES_AND_ROWS;
     }
     if (r->no_pooling)
         config->pooling = CSP_POOL_NONE;
@@ -277,9 +254,13 @@ uint32_t variants_for(protocol how, const char *only, variant *list)
     for (uint32_t i = 0; i < N_RECIPES; ++i) {
         if (only != NULL && strstr(recipes[i].name, only) == NULL)
             continue;
+        /* The preset for questions that are seen, and for those to come. */
+        const bool later =
+            recipes[i].window == BY_PROTOCOL && how == PROTOCOL_HQ;
+
         list[n] = (variant){
             .name = recipes[i].name,
-            .settings = {.method = recipes[i].method,
+            .settings = {.method = later ? METHOD_AGNOSTIC : recipes[i].method,
                          .correction = recipes[i].correction,
                          .source = FROM_QUERIES,
                          .rank = recipes[i].rank,
