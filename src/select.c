@@ -1,26 +1,20 @@
 /*
  * select.c - importance -> kept rows (E5, E6)
  *
- * A list's k best are found by their threshold: scores become unsigned keys of
- * the same order, and the k-th largest key is built bit by bit, counting how
- * many keys reach each trial.  Once half of the keys are out of the question,
- * the others are moved together, so that all bits cost little more than the
- * first few.  No sorting, no branches that depend on a single key, and ties
- * fall to the lowest rows.
+ * Scores become sets: the best by intra, the best by inter, what fills up the
+ * budget.  A set has a bit for each candidate, so lists are joined and counted
+ * by words, and come out in ascending order.
  */
+#include "best.h"
 #include "bits.h"
 #include "config.h"
 #include "kernels.h"
-#include "numeric.h"
+#include "lists.h"
 #include "rank.h"
 #include "tokens.h"
 #include "views.h"
 
 #include <string.h>
-
-/* The least key of a candidate, and of one with a score above zero. */
-#define ANY UINT32_C(1)
-#define POSITIVE UINT32_C(0x80000001)
 
 typedef struct scratch {
     csp__ranking ranking;
@@ -43,71 +37,6 @@ static void carve(scratch *s, const csp_tokens *tokens, csp__arena *arena)
     s->inter = csp__arena_take(arena, 1, words, sizeof(uint64_t));
     s->filled = csp__arena_take(arena, 1, words, sizeof(uint64_t));
     s->kept = csp__arena_take(arena, 1, words, sizeof(uint64_t));
-}
-
-/*
- * The n_best-th largest key, or 'least' if no more than n_best reach it;
- * n_best > 0.  'reached' receives how many keys are at least that.
- *
- * Keys at or above 'low' and below low + 2 * bit may still be it.
- */
-static uint32_t threshold_of(const csp__kernels *k, const scratch *s, size_t n,
-                             uint32_t least, uint64_t n_best, size_t *reached)
-{
-    const uint32_t *keys = s->keys;
-    uint32_t low = 0;
-    size_t at_least_low = n;
-    size_t above = 0;   /* keys beyond what may still be it, */
-    size_t removed = 0; /* and those of them no longer among 'keys' */
-
-    *reached = k->count_at_least(keys, n, least);
-    if (*reached <= n_best)
-        return least;
-    for (uint32_t bit = 0x80000000u; bit != 0 && at_least_low > n_best;
-         bit >>= 1) {
-        const size_t count = removed + k->count_at_least(keys, n, low | bit);
-        if (count >= n_best) {
-            low |= bit;
-            at_least_low = count;
-        } else {
-            above = count;
-        }
-        if (at_least_low - above <= n / 2) {
-            n = k->narrow(keys, n, low, low + (bit - 1), s->active);
-            keys = s->active;
-            removed = above;
-        }
-    }
-    *reached = at_least_low;
-    return low;
-}
-
-/* Take the last 'surplus' of the candidates with this key out of a set. */
-static void drop_last(const uint32_t *keys, size_t n, uint32_t key,
-                      size_t surplus, uint64_t *set)
-{
-    for (size_t i = n; i > 0 && surplus > 0; i--)
-        if (keys[i - 1] == key) {
-            set[(i - 1) / 64] &= ~(UINT64_C(1) << (i - 1) % 64);
-            surplus--;
-        }
-}
-
-/* The set of the n_best largest keys that are at least 'least'.  Lowest index
-   first on ties. */
-static void choose_best(const csp__kernels *k, const scratch *s, size_t n,
-                        uint32_t least, uint64_t n_best, uint64_t *set)
-{
-    size_t reached;
-
-    if (n_best == 0) {
-        memset(set, 0, csp__words(n) * sizeof *set);
-        return;
-    }
-    const uint32_t threshold = threshold_of(k, s, n, least, n_best, &reached);
-    k->reach(s->keys, n, threshold, set);
-    if (reached > n_best)
-        drop_last(s->keys, n, threshold, reached - (size_t)n_best, set);
 }
 
 /* Lists in units: with CSP_EXACT no longer than what the budget leaves beside
@@ -143,10 +72,9 @@ static void fill_up(const csp__kernels *k, const scratch *s)
 
     k->order(s->ranking.intra + units->first, s->ranking.inter + units->first,
              n, s->keys);
-    for (size_t i = 0; i < csp__words(n); i++)
-        for (uint64_t word = s->kept[i]; word != 0; word &= word - 1)
-            s->keys[i * 64 + csp__lowest(word)] = 0;
-    choose_best(k, s, n, ANY, units->budget - taken, s->filled);
+    csp__strike(s->kept, csp__words(n), s->keys);
+    csp__choose_best(k, s->keys, n, CSP__ANY, units->budget - taken, s->active,
+                     s->filled);
     for (size_t i = 0; i < csp__words(n); i++)
         s->kept[i] |= s->filled[i];
 }
@@ -157,7 +85,7 @@ static void choose(const csp__kernels *k, const csp_config *config,
 {
     const csp__units *units = &s->ranking.units;
     const bool exact = config->selection == CSP_EXACT;
-    const uint32_t least = exact ? POSITIVE : ANY;
+    const uint32_t least = exact ? CSP__POSITIVE : CSP__ANY;
     const size_t n = units->last - units->first;
     const size_t words = csp__words(n);
     uint64_t n_intra, n_inter;
@@ -170,9 +98,9 @@ static void choose(const csp__kernels *k, const csp_config *config,
     }
     list_sizes(units, config, share, &n_intra, &n_inter);
     k->order(s->ranking.intra + units->first, NULL, n, s->keys);
-    choose_best(k, s, n, least, n_intra, s->intra);
+    csp__choose_best(k, s->keys, n, least, n_intra, s->active, s->intra);
     k->order(s->ranking.inter + units->first, NULL, n, s->keys);
-    choose_best(k, s, n, least, n_inter, s->inter);
+    csp__choose_best(k, s->keys, n, least, n_inter, s->active, s->inter);
     for (size_t i = 0; i < words; i++)
         s->kept[i] = config->selection == CSP_INTERSECTION
                          ? s->intra[i] & s->inter[i]
@@ -181,79 +109,19 @@ static void choose(const csp__kernels *k, const csp_config *config,
         fill_up(k, s);
 }
 
-/* Rows of units [begin, end). */
-static uint32_t add_units(const csp__units *units, const csp_config *config,
-                          uint32_t begin, uint32_t end, uint32_t *rows)
-{
-    if (begin == end)
-        return 0;
-    const uint32_t first = begin * config->block;
-    const uint32_t n =
-        end == units->n ? units->n_rows - first : (end - begin) * config->block;
-
-    for (uint32_t i = 0; i < n; i++)
-        rows[i] = first + i;
-    return n;
-}
-
-/* Rows of the candidates kept. */
-static uint32_t add_kept(const csp__units *units, const csp_config *config,
-                         const uint64_t *set, uint32_t *rows)
-{
-    const uint32_t n_units = units->last - units->first;
-    uint32_t n = 0;
-
-    for (size_t i = 0; i < csp__words(n_units); i++) {
-        const uint32_t begin = (uint32_t)(i * 64);
-        uint64_t word = set[i];
-        if (n_units - begin < 64) /* nothing behind the last candidate */
-            word &= (UINT64_C(1) << (n_units - begin)) - 1;
-        for (; word != 0; word &= word - 1) {
-            const uint32_t u =
-                units->first + begin + (uint32_t)csp__lowest(word);
-            if (config->block == 1)
-                rows[n++] = u;
-            else
-                n += add_units(units, config, u, u + 1, rows + n);
-        }
-    }
-    return n;
-}
-
-/* Rows that stand in both lists. */
-static uint32_t count_both(const scratch *s, const csp_config *config)
-{
-    const csp__units *units = &s->ranking.units;
-    const size_t n = units->last - units->first;
-    size_t n_units = 0;
-
-    for (size_t i = 0; i < csp__words(n); i++)
-        n_units += csp__count_word(s->intra[i] & s->inter[i]);
-    uint32_t rows = (uint32_t)n_units * config->block;
-    if (n > 0 && units->last == units->n) { /* the last may be short */
-        const size_t last = n - 1;
-        if ((s->intra[last / 64] & s->inter[last / 64]) >> last % 64 & 1)
-            rows -= units->n * config->block - units->n_rows;
-    }
-    return rows;
-}
-
 static void write_list(const scratch *s, const csp_config *config,
                        uint32_t list, const csp_kept *kept)
 {
     const csp__units *units = &s->ranking.units;
-    uint32_t *rows = kept->rows;
     uint32_t n = 0;
 
-    if (rows != NULL) {
-        rows += (size_t)list * kept->capacity;
-        n = add_units(units, config, 0, units->first, rows);
-        n += add_kept(units, config, s->kept, rows + n);
-        n += add_units(units, config, units->last, units->n, rows + n);
-    }
+    if (kept->rows != NULL)
+        n = csp__list_rows(units, config->block, s->kept,
+                           kept->rows + (size_t)list * kept->capacity);
     kept->counts[list] = n;
     if (kept->n_both != NULL)
-        kept->n_both[list] = count_both(s, config);
+        kept->n_both[list] =
+            csp__rows_in_both(units, config->block, s->intra, s->inter);
 }
 
 static csp_status check_importance(const csp__kernels *k,
