@@ -282,6 +282,12 @@ typedef struct csp_config {
     bool auto_share;  /* E12: divide n_intra + n_inter by the mass of each */
     uint32_t block;   /* rows are kept in blocks of so many; 1: single rows */
 
+    /* csp_select: shares of the budget, with CSP_EXACT and block = 1 only */
+    double head_floor;   /* [0, 1] of its budget that a head keeps; below 1 the
+                            rest goes to the best of all heads; CSP_PER_HEAD */
+    uint32_t span_quota; /* rows that each span of modality > 0 keeps, if it has
+                            as many */
+
     /* csp_pruner_apply */
     double decay; /* factor on carried importance: 0 forgets, 1 sums */
 } csp_config;
@@ -289,7 +295,8 @@ typedef struct csp_config {
 /*
  * Plain settings: n = 1, exact selection per head, every row votes, no weights,
  * no pooling, nothing protected, budget 0, n_intra = CSP_REST, n_inter = 0,
- * block = 1, decay = 1.  Returns CSP_OK or CSP_E_NULL.
+ * block = 1, head_floor = 1, span_quota = 0, decay = 1.  Presets leave those
+ * for shares as they are here.  Returns CSP_OK or CSP_E_NULL.
  */
 CSP_API csp_status csp_config_init(csp_config *config);
 
@@ -450,7 +457,8 @@ typedef struct csp_kept {
  * CSP_EXACT         A = n_intra best candidates by intra among those above
  *                   zero, B = n_inter best by inter likewise; A, B, then the
  *                   best others by intra + inter, zeros allowed.  Keeps
- *                   exactly min(budget, rows) rows.
+ *                   exactly min(budget, rows) rows, with head_floor < 1 of all
+ *                   heads together.
  * CSP_UNION         A and B as above but zeros allowed; keeps A or B.  The
  *                   budget is not looked at, here and below.
  * CSP_INTERSECTION  the same lists; keeps A and B.
@@ -462,14 +470,34 @@ typedef struct csp_kept {
  * protected row is protected, and budget, n_intra and n_inter are rounded down
  * to blocks (CSP_EXACT: the lists to what protected blocks leave, too).
  *
+ * With span_quota > 0 each span of modality > 0 first claims its best
+ * candidates by intra + inter, until min(span_quota, its rows) rows are
+ * protected or claimed, so that no image vanishes.  The other candidates are
+ * chosen as above from what that leaves; n_intra and n_inter shrink in
+ * proportion, to the nearest row.  In a list that heads share, spans are where
+ * the first head's rows have them.
+ *
+ * With head_floor < 1 the heads share min(n_kv_heads * budget, all rows) rows
+ * (AdaKV, arXiv 2407.11550).  First each keeps what is its own, min(its rows,
+ * max(protected and claimed rows, head_floor * budget to the nearest)), as
+ * above, with lists in proportion; then the best candidates left by intra +
+ * inter, whichever head they are in, fill up: score descending, head ascending,
+ * row ascending.  The scores compared are those that are ranked: of all heads
+ * sums of as many softmax rows, with weigh_values times value norms, so that a
+ * head of large values gets more.  With head_floor = 1 each head keeps
+ * min(budget, its rows), whatever others leave.
+ *
  * 'kept'  n_lists is n_kv_heads for CSP_PER_HEAD, else 1; capacity is at least
  *         csp_kept_bound().
  *
- * O(n_kv_heads * n_keys), times pool_width.  Returns CSP_OK; view errors
+ * O(n_kv_heads * n_keys), times pool_width.  The workspace is independent of
+ * n_kv_heads unless head_floor < 1, when it grows by 8.25 bytes for each row of
+ * each head.  Returns CSP_OK; view errors
  * (CSP_E_NULL also for missing norms or visible rows, CSP_E_SHAPE for counts
  * that differ under a shared list); CSP_E_CONFIG; CSP_E_UNSUPPORTED;
  * CSP_E_BUDGET if, with CSP_EXACT, protected rows or blocks, or these and the
- * lists, exceed the budget; CSP_E_WORKSPACE; CSP_E_NOT_FINITE.
+ * lists, or protected and claimed rows of a list that drops any, exceed the
+ * budget; CSP_E_WORKSPACE; CSP_E_NOT_FINITE.
  */
 CSP_API csp_status csp_select(const csp_importance *importance,
                               const csp_tokens *tokens,
@@ -478,7 +506,9 @@ CSP_API csp_status csp_select(const csp_importance *importance,
 CSP_API size_t csp_select_workspace_size(const csp_tokens *tokens,
                                          const csp_config *config);
 
-/* Rows one list can hold at most; 0 also if an argument is invalid. */
+/* Rows one list can hold at most; 0 also if an argument is invalid.  With
+   head_floor < 1 that is what the heads share less what the others own; their
+   counts are read. */
 CSP_API uint32_t csp_kept_bound(const csp_tokens *tokens,
                                 const csp_config *config);
 

@@ -47,6 +47,18 @@ static csp_status check_counts(const csp_config *config)
     return CSP_OK;
 }
 
+/* What only exact selection of single rows has. */
+static csp_status check_shares(const csp_config *config)
+{
+    const bool rows = config->selection == CSP_EXACT && config->block == 1;
+
+    if (!in_range(config->head_floor, 0.0, 1.0))
+        return CSP_E_CONFIG;
+    if (config->head_floor < 1.0 && (!rows || config->scope != CSP_PER_HEAD))
+        return CSP_E_CONFIG;
+    return config->span_quota == 0 || rows ? CSP_OK : CSP_E_CONFIG;
+}
+
 csp_status csp__check_selection(const csp_config *config)
 {
     csp_status status = csp__check_config(config);
@@ -60,10 +72,35 @@ csp_status csp__check_selection(const csp_config *config)
         (unsigned)config->scope > CSP_GLOBAL || config->block == 0 ||
         (config->pooling != CSP_POOL_NONE && config->pool_width % 2 == 0))
         return CSP_E_CONFIG;
-    status = check_counts(config);
-    if (status != CSP_OK)
+    if ((status = check_shares(config)) != CSP_OK ||
+        (status = check_counts(config)) != CSP_OK)
         return status;
     return csp__check_compute(&config->compute);
+}
+
+/* n of 'before' rows as part of 'after' rows, to the nearest. */
+static uint32_t in_proportion(uint32_t n, uint64_t before, uint64_t after)
+{
+    return (uint32_t)((n * after + before / 2) / before);
+}
+
+csp_config csp__with_budget(const csp_config *config, uint32_t budget)
+{
+    const uint32_t protected_rows = config->sinks + config->recent;
+    csp_config other = *config;
+
+    other.budget = budget > protected_rows ? budget : protected_rows;
+    const uint64_t before = config->budget - protected_rows;
+    const uint64_t after = other.budget - protected_rows;
+    if (before == 0)
+        return other;
+    other.n_inter = in_proportion(config->n_inter, before, after);
+    if (config->n_intra != CSP_REST) {
+        const uint64_t rest = after - other.n_inter;
+        const uint32_t n_intra = in_proportion(config->n_intra, before, after);
+        other.n_intra = n_intra < rest ? n_intra : (uint32_t)rest;
+    }
+    return other;
 }
 
 csp_status csp_config_init(csp_config *config)
@@ -76,6 +113,7 @@ csp_status csp_config_init(csp_config *config)
         .pool_width = 1,
         .n_intra = CSP_REST,
         .block = 1,
+        .head_floor = 1.0,
         .decay = 1.0,
     };
     return CSP_OK;

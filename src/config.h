@@ -18,4 +18,11 @@ csp_status csp__check_voting(const csp_config *config);
 /* What csp_select reads, budgets included. */
 csp_status csp__check_selection(const csp_config *config);
 
+/*
+ * Settings that csp__check_selection accepts with another budget, at least the
+ * protected rows: the lists keep their parts of what those leave, each rounded
+ * to the nearest row.  CSP_EXACT only.
+ */
+csp_config csp__with_budget(const csp_config *config, uint32_t budget);
+
 #endif

@@ -5,11 +5,13 @@
  * budget.  A set has a bit for each candidate, so lists are joined and counted
  * by words, and come out in ascending order.
  */
+#include "adapt.h"
 #include "best.h"
 #include "bits.h"
 #include "config.h"
 #include "kernels.h"
 #include "lists.h"
+#include "quota.h"
 #include "rank.h"
 #include "tokens.h"
 #include "views.h"
@@ -24,9 +26,12 @@ typedef struct scratch {
     uint64_t *inter;  /* [words] by inter */
     uint64_t *filled; /* [words] by what the budget leaves */
     uint64_t *kept;   /* [words] candidates kept */
+    uint64_t *quota;  /* [words] by the quotas of spans, if there are any */
+    csp__common common;
 } scratch;
 
-static void carve(scratch *s, const csp_tokens *tokens, csp__arena *arena)
+static void carve(scratch *s, const csp_tokens *tokens,
+                  const csp_config *config, csp__arena *arena)
 {
     const size_t words = csp__words(tokens->n_keys);
 
@@ -37,19 +42,24 @@ static void carve(scratch *s, const csp_tokens *tokens, csp__arena *arena)
     s->inter = csp__arena_take(arena, 1, words, sizeof(uint64_t));
     s->filled = csp__arena_take(arena, 1, words, sizeof(uint64_t));
     s->kept = csp__arena_take(arena, 1, words, sizeof(uint64_t));
+    if (config->span_quota > 0)
+        s->quota = csp__arena_take(arena, 1, words, sizeof(uint64_t));
+    if (csp__shares_heads(config))
+        csp__common_carve(&s->common, tokens, arena);
 }
 
 /* Lists in units: with CSP_EXACT no longer than what the budget leaves beside
-   protected units; else as they are, even beyond the candidates. */
+   protected and claimed units; else as they are, even beyond the candidates. */
 static void list_sizes(const csp__units *units, const csp_config *config,
-                       double share, uint64_t *n_intra, uint64_t *n_inter)
+                       uint32_t n_claimed, double share, uint64_t *n_intra,
+                       uint64_t *n_inter)
 {
     uint64_t inter = config->n_inter / config->block;
     uint64_t intra = config->n_intra / config->block;
 
     if (config->selection == CSP_EXACT) {
-        const uint64_t room =
-            units->budget - (units->n - (units->last - units->first));
+        const uint64_t room = units->budget - n_claimed -
+                              (units->n - (units->last - units->first));
         inter = inter < room ? inter : room;
         if (config->n_intra == CSP_REST || intra > room - inter)
             intra = room - inter;
@@ -61,6 +71,20 @@ static void list_sizes(const csp__units *units, const csp_config *config,
     }
     *n_intra = intra;
     *n_inter = inter;
+}
+
+/* The n_best of the candidates that no quota claims. */
+static void choose_list(const csp__kernels *k, const scratch *s,
+                        const float *scores, uint32_t n_claimed, uint32_t least,
+                        uint64_t n_best, uint64_t *set)
+{
+    const csp__units *units = &s->ranking.units;
+    const size_t n = units->last - units->first;
+
+    k->order(scores + units->first, NULL, n, s->keys);
+    if (n_claimed > 0)
+        csp__strike(s->quota, csp__words(n), s->keys);
+    csp__choose_best(k, s->keys, n, least, n_best, s->active, set);
 }
 
 /* Fill up to the budget by intra + inter, zeros allowed. */
@@ -79,49 +103,120 @@ static void fill_up(const csp__kernels *k, const scratch *s)
         s->kept[i] |= s->filled[i];
 }
 
-/* The sets of a list; scores are in the ranking. */
+/* The sets of a list, 'n_claimed' of them by quotas; scores are in the
+   ranking. */
 static void choose(const csp__kernels *k, const csp_config *config,
-                   double share, const scratch *s)
+                   uint32_t n_claimed, double share, const scratch *s)
 {
     const csp__units *units = &s->ranking.units;
     const bool exact = config->selection == CSP_EXACT;
     const uint32_t least = exact ? CSP__POSITIVE : CSP__ANY;
-    const size_t n = units->last - units->first;
-    const size_t words = csp__words(n);
+    const size_t words = csp__words(units->last - units->first);
     uint64_t n_intra, n_inter;
 
-    if (units->keep_all) {
-        memset(s->intra, 0, words * sizeof *s->intra);
-        memset(s->inter, 0, words * sizeof *s->inter);
-        memset(s->kept, 0xff, words * sizeof *s->kept);
-        return;
-    }
-    list_sizes(units, config, share, &n_intra, &n_inter);
-    k->order(s->ranking.intra + units->first, NULL, n, s->keys);
-    csp__choose_best(k, s->keys, n, least, n_intra, s->active, s->intra);
-    k->order(s->ranking.inter + units->first, NULL, n, s->keys);
-    csp__choose_best(k, s->keys, n, least, n_inter, s->active, s->inter);
+    list_sizes(units, config, n_claimed, share, &n_intra, &n_inter);
+    choose_list(k, s, s->ranking.intra, n_claimed, least, n_intra, s->intra);
+    choose_list(k, s, s->ranking.inter, n_claimed, least, n_inter, s->inter);
     for (size_t i = 0; i < words; i++)
         s->kept[i] = config->selection == CSP_INTERSECTION
                          ? s->intra[i] & s->inter[i]
                          : s->intra[i] | s->inter[i];
+    for (size_t i = 0; i < words && n_claimed > 0; i++)
+        s->kept[i] |= s->quota[i];
     if (exact)
         fill_up(k, s);
 }
 
-static void write_list(const scratch *s, const csp_config *config,
-                       uint32_t list, const csp_kept *kept)
+static void choose_all(const scratch *s)
 {
     const csp__units *units = &s->ranking.units;
+    const size_t words = csp__words(units->last - units->first);
+
+    memset(s->intra, 0, words * sizeof *s->intra);
+    memset(s->inter, 0, words * sizeof *s->inter);
+    memset(s->kept, 0xff, words * sizeof *s->kept);
+}
+
+static void write_list(const scratch *s, const csp_config *config,
+                       const uint64_t *set, uint32_t list, const csp_kept *kept)
+{
     uint32_t n = 0;
 
     if (kept->rows != NULL)
-        n = csp__list_rows(units, config->block, s->kept,
+        n = csp__list_rows(&s->ranking.units, config->block, set,
                            kept->rows + (size_t)list * kept->capacity);
     kept->counts[list] = n;
-    if (kept->n_both != NULL)
-        kept->n_both[list] =
+}
+
+/* What csp_select is asked to do. */
+typedef struct selection {
+    const csp__kernels *kernels;
+    const csp_importance *importance;
+    const csp_tokens *tokens;
+    const csp_config *config;
+    const csp_kept *kept;
+    double share;
+} selection;
+
+/* Choose one list's units by these settings, which may have a budget of their
+   own, and count those in both lists. */
+static void select_list(const selection *j, const csp_config *config,
+                        uint32_t list, scratch *s)
+{
+    const uint32_t end =
+        config->scope == CSP_PER_HEAD ? list + 1 : j->tokens->n_kv_heads;
+    csp__units *units = &s->ranking.units;
+
+    csp__units_of(csp__count(j->tokens, list), config, units);
+    if (units->keep_all) {
+        choose_all(s);
+    } else {
+        csp_config rest = *config;
+        const uint32_t n_claimed =
+            csp__quota_size(j->tokens, list, config, units);
+        csp__rank(&s->ranking, j->importance, list, end, config);
+        if (n_claimed > 0) {
+            csp__quota_choose(j->kernels, j->tokens, list, config, &s->ranking,
+                              s->keys, s->active, s->filled, s->quota);
+            /* From the settings as given: lists are rounded once. */
+            rest = csp__with_budget(j->config, config->budget - n_claimed);
+        }
+        choose(j->kernels, &rest, n_claimed, j->share, s);
+    }
+    if (j->kept->n_both != NULL)
+        j->kept->n_both[list] =
             csp__rows_in_both(units, config->block, s->intra, s->inter);
+}
+
+static void select_apart(const selection *j, scratch *s)
+{
+    for (uint32_t list = 0; list < j->kept->n_lists; list++) {
+        select_list(j, j->config, list, s);
+        write_list(s, j->config, s->kept, list, j->kept);
+    }
+}
+
+/* Each head first what is its own, then the best of all heads. */
+static void select_together(const selection *j, scratch *s)
+{
+    const csp_config *config = j->config;
+    csp__units *units = &s->ranking.units;
+    uint64_t left = csp__shared_rows(j->tokens, config);
+
+    for (uint32_t g = 0; g < j->kept->n_lists; g++) {
+        csp__units_of(csp__count(j->tokens, g), config, units);
+        const uint32_t n_claimed = csp__quota_size(j->tokens, g, config, units);
+        const uint32_t n_own = csp__own_rows(j->tokens, g, config, n_claimed);
+        const csp_config own = csp__with_budget(config, n_own);
+        select_list(j, &own, g, s);
+        csp__common_add(j->kernels, &s->ranking, s->kept, g, &s->common);
+        left -= n_own;
+    }
+    csp__common_choose(j->kernels, left, &s->common);
+    for (uint32_t g = 0; g < j->kept->n_lists; g++) {
+        csp__units_of(csp__count(j->tokens, g), config, units);
+        write_list(s, config, csp__common_kept(&s->common, g), g, j->kept);
+    }
 }
 
 static csp_status check_importance(const csp__kernels *k,
@@ -175,16 +270,24 @@ static csp_status check_kept_room(const csp_tokens *tokens,
     return csp__check_array(n_lists, kept->capacity);
 }
 
-/* Whether the protected units of every list fit the budget. */
+/* Whether the protected units of every list, and what quotas claim, fit the
+   budget. */
 static csp_status check_units(const csp_tokens *tokens,
                               const csp_config *config, uint32_t n_lists)
 {
-    csp_status status = CSP_OK;
     csp__units units;
 
-    for (uint32_t list = 0; list < n_lists && status == CSP_OK; list++)
-        status = csp__units_of(csp__count(tokens, list), config, &units);
-    return status;
+    for (uint32_t list = 0; list < n_lists; list++) {
+        csp_status status =
+            csp__units_of(csp__count(tokens, list), config, &units);
+        if (status != CSP_OK)
+            return status;
+        if (!units.keep_all &&
+            csp__quota_size(tokens, list, config, &units) >
+                units.budget - (units.n - (units.last - units.first)))
+            return CSP_E_BUDGET;
+    }
+    return CSP_OK;
 }
 
 uint32_t csp_kept_bound(const csp_tokens *tokens, const csp_config *config)
@@ -193,6 +296,8 @@ uint32_t csp_kept_bound(const csp_tokens *tokens, const csp_config *config)
         csp__check_selection(config) != CSP_OK)
         return 0;
     uint64_t bound = config->budget;
+    if (csp__shares_heads(config))
+        bound = csp__shared_bound(tokens, config);
     if (config->selection !=
         CSP_EXACT) /* both lists; protected blocks reach over edges */
         bound = (uint64_t)config->n_intra + config->n_inter + config->sinks +
@@ -204,12 +309,12 @@ size_t csp_select_workspace_size(const csp_tokens *tokens,
                                  const csp_config *config)
 {
     csp__arena arena = {0};
-    scratch s;
+    scratch s = {0};
 
     if (tokens == NULL || tokens->n_kv_heads == 0 ||
         csp__check_selection(config) != CSP_OK)
         return 0;
-    carve(&s, tokens, &arena);
+    carve(&s, tokens, config, &arena);
     return csp__arena_size(&arena);
 }
 
@@ -219,7 +324,7 @@ csp_status csp_select(const csp_importance *importance,
                       const csp_kept *kept)
 {
     csp__kernels kernels;
-    scratch s;
+    scratch s = {0};
     double share = 0.0;
 
     if (importance == NULL || tokens == NULL || config == NULL ||
@@ -242,18 +347,14 @@ csp_status csp_select(const csp_importance *importance,
         return status;
 
     csp__arena arena = csp__arena_over(workspace);
-    carve(&s, tokens, &arena);
+    carve(&s, tokens, config, &arena);
     if (config->auto_share)
         share =
             csp__auto_share(&kernels, &s.ranking, importance, tokens, config);
-    for (uint32_t list = 0; list < kept->n_lists; list++) {
-        uint32_t end =
-            config->scope == CSP_PER_HEAD ? list + 1 : tokens->n_kv_heads;
-        csp__units_of(csp__count(tokens, list), config, &s.ranking.units);
-        if (!s.ranking.units.keep_all)
-            csp__rank(&s.ranking, importance, list, end, config);
-        choose(&kernels, config, share, &s);
-        write_list(&s, config, list, kept);
-    }
+    const selection job = {&kernels, importance, tokens, config, kept, share};
+    if (csp__shares_heads(config))
+        select_together(&job, &s);
+    else
+        select_apart(&job, &s);
     return CSP_OK;
 }
