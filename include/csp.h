@@ -248,6 +248,28 @@ typedef struct csp_compute {
                              beyond 16,384 keys are always own kernels' */
 } csp_compute;
 
+/*
+ * How csp_pruner_plan divides n_layers * budget rows among layers.
+ *
+ * EQUAL     each layer has the budget.
+ * PYRAMID   linearly, from (1 + layer_slope) * budget in the first layer to
+ *           (1 - layer_slope) * budget in the last (PyramidKV, arXiv
+ *           2406.02069, where beta is 1 / (1 - layer_slope)).
+ * SPARSITY  in proportion to how dense a layer's attention is, after VL-Cache
+ *           (arXiv 2410.23317): the share of candidates whose intra + inter is
+ *           at least layer_threshold times the largest of their head, averaged
+ *           over KV heads.  VL-Cache looks at each row of attention, this at
+ *           the sums over rows that importance is, before weights and pooling.
+ *
+ * All hold for each head's budget, with CSP_EXACT, single rows and a list for
+ * each layer or head.
+ */
+typedef enum csp_layer_spread {
+    CSP_LAYERS_EQUAL = 0,
+    CSP_LAYERS_PYRAMID = 1,
+    CSP_LAYERS_SPARSITY = 2
+} csp_layer_spread;
+
 /* For n_intra: what the budget leaves beside protected rows and n_inter. */
 #define CSP_REST UINT32_MAX
 
@@ -288,6 +310,11 @@ typedef struct csp_config {
     uint32_t span_quota; /* rows that each span of modality > 0 keeps, if it has
                             as many */
 
+    /* csp_pruner_plan */
+    csp_layer_spread layer_spread;
+    double layer_slope;     /* CSP_LAYERS_PYRAMID: in [0, 1) */
+    double layer_threshold; /* CSP_LAYERS_SPARSITY: in (0, 1] */
+
     /* csp_pruner_apply */
     double decay; /* factor on carried importance: 0 forgets, 1 sums */
 } csp_config;
@@ -295,8 +322,9 @@ typedef struct csp_config {
 /*
  * Plain settings: n = 1, exact selection per head, every row votes, no weights,
  * no pooling, nothing protected, budget 0, n_intra = CSP_REST, n_inter = 0,
- * block = 1, head_floor = 1, span_quota = 0, decay = 1.  Presets leave those
- * for shares as they are here.  Returns CSP_OK or CSP_E_NULL.
+ * block = 1, head_floor = 1, span_quota = 0, layers equal, layer_slope = 0,
+ * layer_threshold = 0.01 (VL-Cache's), decay = 1.  Presets leave those for
+ * shares as they are here.  Returns CSP_OK or CSP_E_NULL.
  */
 CSP_API csp_status csp_config_init(csp_config *config);
 
@@ -1007,9 +1035,18 @@ CSP_API csp_status csp_pruner_set_values(csp_pruner *pruner, uint32_t layer,
                                          const csp_tensor *values);
 
 /*
- * Select for every layer.  Errors as csp_select; CSP_E_STATE if layers have not
- * seen the same tokens, value norms are asked for and missing, or heads that
- * are to share a list hold different tokens after earlier rounds; CSP_E_MEMORY.
+ * Select for every layer, with budgets by config.layer_spread.  Those of
+ * PYRAMID and SPARSITY add up to min(n_layers * budget, rows of all layers)
+ * exactly, a layer's rows being those of its longest head.  Each is at least
+ * the protected and claimed rows and at most the layer's rows; what bounds take
+ * or give, the other layers share in proportion.  Fractions are rounded up
+ * where they are largest, in the first of equals.  n_intra and n_inter follow
+ * in proportion.
+ *
+ * Errors as csp_select; CSP_E_BUDGET also if protected and claimed rows of all
+ * layers exceed n_layers * budget; CSP_E_STATE if layers have not seen the same
+ * tokens, value norms are asked for and missing, or heads that are to share a
+ * list hold different tokens after earlier rounds; CSP_E_MEMORY.
  */
 CSP_API csp_status csp_pruner_plan(csp_pruner *pruner);
 

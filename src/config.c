@@ -78,6 +78,31 @@ csp_status csp__check_selection(const csp_config *config)
     return csp__check_compute(&config->compute);
 }
 
+csp_status csp__check_layers(const csp_config *config)
+{
+    csp_status status = csp__check_config(config);
+
+    if (status != CSP_OK)
+        return status;
+    if (config->layer_spread != CSP_LAYERS_EQUAL &&
+        (config->selection != CSP_EXACT || config->scope == CSP_GLOBAL ||
+         config->block != 1))
+        return CSP_E_CONFIG;
+    switch (config->layer_spread) {
+    case CSP_LAYERS_EQUAL:
+        return CSP_OK;
+    case CSP_LAYERS_PYRAMID: /* below 1 */
+        return in_range(config->layer_slope, 0.0, 1.0 - DBL_EPSILON / 2)
+                   ? CSP_OK
+                   : CSP_E_CONFIG;
+    case CSP_LAYERS_SPARSITY:
+        return in_range(config->layer_threshold, DBL_TRUE_MIN, 1.0)
+                   ? CSP_OK
+                   : CSP_E_CONFIG;
+    }
+    return CSP_E_CONFIG;
+}
+
 /* n of 'before' rows as part of 'after' rows, to the nearest. */
 static uint32_t in_proportion(uint32_t n, uint64_t before, uint64_t after)
 {
@@ -114,6 +139,7 @@ csp_status csp_config_init(csp_config *config)
         .n_intra = CSP_REST,
         .block = 1,
         .head_floor = 1.0,
+        .layer_threshold = 0.01,
         .decay = 1.0,
     };
     return CSP_OK;

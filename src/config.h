@@ -18,6 +18,9 @@ csp_status csp__check_voting(const csp_config *config);
 /* What csp_select reads, budgets included. */
 csp_status csp__check_selection(const csp_config *config);
 
+/* What csp_pruner_plan reads beside that. */
+csp_status csp__check_layers(const csp_config *config);
+
 /*
  * Settings that csp__check_selection accepts with another budget, at least the
  * protected rows: the lists keep their parts of what those leave, each rounded

@@ -223,6 +223,9 @@ static csp_status check_settings(const csp_config *config)
         return status;
     if (!(config->decay >= 0.0 && config->decay <= 1.0))
         return CSP_E_CONFIG;
+    status = csp__check_layers(config);
+    if (status != CSP_OK)
+        return status;
     return csp__check_selection(config);
 }
 
@@ -250,6 +253,8 @@ static void *carve_pruner(csp__arena *arena, csp_pruner *pruner)
         arena, pruner->n_layers, pruner->n_kv_heads, sizeof *pruner->counts);
     pruner->next_counts = csp__arena_take(arena, 1, pruner->n_kv_heads,
                                           sizeof *pruner->next_counts);
+    pruner->shares =
+        csp__arena_take(arena, 1, pruner->n_layers, sizeof *pruner->shares);
     return self;
 }
 

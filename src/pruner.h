@@ -5,6 +5,7 @@
 #define CSP_PRUNER_H
 
 #include "csp.h"
+#include "layers.h"
 
 /*
  * What is known of every cached row, arrays [n_layers * n_kv_heads][capacity].
@@ -39,6 +40,7 @@ struct csp_pruner {
     csp__layer *layers;    /* [n_layers] */
     uint32_t *counts;      /* [n_layers][n_kv_heads] cached rows */
     uint32_t *next_counts; /* [n_kv_heads] while a chunk is scored */
+    csp__share *shares;    /* [n_layers] while a plan is made */
     csp_span *spans;
     uint32_t n_spans;
     csp__store store;
@@ -68,6 +70,10 @@ static inline void *csp__worker_memory(const csp_pruner *pruner,
 {
     return (unsigned char *)pruner->workspace + worker * pruner->worker_size;
 }
+
+/* Set the rows of pruner->shares by config.layer_spread; they stay as they are
+   with CSP_LAYERS_EQUAL.  CSP_E_BUDGET if layers need more than there is. */
+csp_status csp__divide_budget(csp_pruner *pruner);
 
 void csp__plan_drop(csp_pruner *pruner);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "compact.h"
+#include "config.h"
 #include "parallel.h"
 #include "pruner.h"
 #include "tokens.h"
@@ -32,15 +33,29 @@ static csp_tokens tokens_of_task(const csp_pruner *pruner, uint32_t task)
     return tokens;
 }
 
+static uint32_t n_tasks(const csp_pruner *pruner)
+{
+    return is_global(pruner) ? 1 : pruner->n_layers;
+}
+
+/* Settings of a task: those of the pruner, with the layer's budget. */
+static csp_config config_of_task(const csp_pruner *pruner, uint32_t task)
+{
+    if (pruner->config.layer_spread == CSP_LAYERS_EQUAL)
+        return pruner->config;
+    return csp__with_budget(&pruner->config, pruner->shares[task].rows);
+}
+
 static csp_status select_task(void *argument, uint32_t task, uint32_t worker)
 {
     const select_job *j = argument;
     const csp_pruner *p = j->pruner;
     const csp_tokens tokens = tokens_of_task(p, task);
     const csp_importance importance = csp__layer_importance(p, task);
+    const csp_config config = config_of_task(p, task);
     const csp_kept kept = csp__plan_kept(j->plan, task);
 
-    return csp_select(&importance, &tokens, &p->config,
+    return csp_select(&importance, &tokens, &config,
                       csp__worker_memory(p, worker), p->worker_size, &kept);
 }
 
@@ -118,32 +133,42 @@ static csp_status check_layers(const csp_pruner *pruner)
     return CSP_OK;
 }
 
+/* The largest task sets the size of lists and of scratch. */
+static csp_status measure(const csp_pruner *pruner, size_t *size,
+                          uint32_t *capacity)
+{
+    *size = 0;
+    *capacity = 0;
+    for (uint32_t task = 0; task < n_tasks(pruner); task++) {
+        const csp_tokens tokens = tokens_of_task(pruner, task);
+        const csp_config config = config_of_task(pruner, task);
+        const size_t needed = csp_select_workspace_size(&tokens, &config);
+        const uint32_t bound = csp_kept_bound(&tokens, &config);
+        if (needed == 0)
+            return CSP_E_OVERFLOW;
+        *size = needed > *size ? needed : *size;
+        *capacity = bound > *capacity ? bound : *capacity;
+    }
+    return CSP_OK;
+}
+
 csp_status csp_pruner_plan(csp_pruner *pruner)
 {
     csp__plan plan;
+    size_t size;
+    uint32_t capacity;
 
     if (pruner == NULL)
         return CSP_E_NULL;
     csp_status status = check_layers(pruner);
-    if (status != CSP_OK)
-        return status;
-
-    /* The largest layer sets the size of lists and of scratch. */
-    csp_tokens all = csp__layer_tokens(pruner, 0);
-    all.n_kv_heads = pruner->n_layers * pruner->n_kv_heads;
-    all.n_keys = csp__max_count(pruner->counts, all.n_kv_heads);
-    status = csp__workspace_grow(
-        pruner, csp_select_workspace_size(&all, &pruner->config));
-    if (status != CSP_OK)
-        return status;
-    status =
-        allocate_plan(pruner, csp_kept_bound(&all, &pruner->config), &plan);
-    if (status != CSP_OK)
+    if (status != CSP_OK || (status = csp__divide_budget(pruner)) != CSP_OK ||
+        (status = measure(pruner, &size, &capacity)) != CSP_OK ||
+        (status = csp__workspace_grow(pruner, size)) != CSP_OK ||
+        (status = allocate_plan(pruner, capacity, &plan)) != CSP_OK)
         return status;
     select_job j = {.pruner = pruner, .plan = &plan};
-    status = csp__run_tasks(&pruner->parallel,
-                            is_global(pruner) ? 1 : pruner->n_layers,
-                            select_task, &j);
+    status =
+        csp__run_tasks(&pruner->parallel, n_tasks(pruner), select_task, &j);
     if (status != CSP_OK) {
         csp__deallocate(pruner, plan.memory);
         return status;

@@ -368,6 +368,37 @@ TEST(with_budget_keeps_the_proportion_of_lists)
     assert_true(csp__with_budget(&c, 25).n_intra == CSP_REST);
 }
 
+TEST(settings_leave_budgets_equal)
+{
+    csp_config c;
+
+    for (int preset = CSP_PRESET_DEFAULT; preset <= CSP_PRESET_STREAMING + 1;
+         preset++) {
+        memset(&c, 0xff, sizeof c);
+        if (preset > CSP_PRESET_STREAMING)
+            assert_ok(csp_config_init(&c));
+        else
+            assert_ok(csp_config_preset((csp_preset)preset, 100, 30, &c));
+        assert_true(c.head_floor == 1.0);
+        assert_int_equal(c.span_quota, 0);
+        assert_int_equal(c.layer_spread, CSP_LAYERS_EQUAL);
+        assert_true(c.layer_slope == 0.0 && c.layer_threshold == 0.01);
+    }
+}
+
+/* Heads without counts are not counted one by one. */
+TEST(kept_bound_of_very_many_heads_is_found_at_once)
+{
+    fixture f;
+    set_up_heads(&f, 4, 0.5);
+    f.tokens.n_kv_heads = UINT32_MAX;
+
+    assert_int_equal(csp_kept_bound(&f.tokens, &f.config), KEYS);
+    f.config.budget = 2000000000;
+    f.tokens.n_keys = UINT32_MAX;
+    assert_true(csp_kept_bound(&f.tokens, &f.config) == UINT32_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +423,8 @@ int main(void)
         cmocka_unit_test(select_of_sharing_heads_needs_more_workspace),
         cmocka_unit_test(with_budget_of_the_same_changes_nothing),
         cmocka_unit_test(with_budget_keeps_the_proportion_of_lists),
+        cmocka_unit_test(settings_leave_budgets_equal),
+        cmocka_unit_test(kept_bound_of_very_many_heads_is_found_at_once),
     };
 
     return RUN(tests);
