@@ -346,8 +346,9 @@ typedef enum csp_preset {
  * half; SnapKV: 32, at most half), and the rows of these tokens vote, at least
  * one.  DEFAULT protects the first token and needs value norms.  AGNOSTIC is
  * for a context whose questions are not known yet: the last half of the rows
- * vote, and keys are weighed by the rows that could see them, too.  Both are
- * what did best over budgets in README's table of right answers.  PAPER and REFERENCE list half of the rest by intra and half by
+ * vote, and keys are weighed by the rows that could see them, too.  One sink
+ * rather than four, and the two windows, are what README's table of right
+ * answers favours.  PAPER and REFERENCE list half of the rest by intra, half by
  * inter, REFERENCE by csp_config_set_reference.  SNAPKV, H2O and STREAMING
  * rank jointly: n_intra = n_inter = 0, all is filled up by intra + inter.
  *

@@ -22,6 +22,9 @@ struct recipe {
     enum { PRESET_N, SOFTMAX, N_1 } n;
     bool no_pooling;
     enum { PRESET_SINKS, NO_SINKS, FOUR_SINKS } sinks;
+    double floor; /* of heads that share a budget; 0: they do not */
+    csp_layer_spread layers;
+    uint32_t quota; /* rows of each image */
     correction correction;
     uint32_t rank;
     uint32_t cost; /* rows of a summary, taken off the budget */
@@ -125,6 +128,22 @@ static const recipe recipes[] = {
      .method = METHOD_CSP,
      .window = BY_PROTOCOL,
      .sinks = FOUR_SINKS},
+    {.name = "csp_adaptive_heads",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .floor = 0.2},
+    {.name = "csp_pyramid",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .layers = CSP_LAYERS_PYRAMID},
+    {.name = "csp_sparsity",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .layers = CSP_LAYERS_SPARSITY},
+    {.name = "csp_quota",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .quota = 1},
     {.name = "csp_paper", .method = METHOD_PAPER},
     {.name = "csp_reference", .method = METHOD_REFERENCE},
     {.name = "joint",
@@ -241,6 +260,13 @@ static void adjust(const void *context, uint32_t n_rows,
         config->weigh_values = r->weights != NONE;
         config->weigh_rows = r->weights == VALUES_AND_ROWS;
     }
+    if (r->floor > 0.0)
+        config->head_floor = r->floor;
+    config->layer_spread = r->layers;
+    config->layer_slope = 0.5;
+    /* An image is six rows of a small budget, beside what is protected. */
+    if (config->budget > config->sinks + config->recent + 6)
+        config->span_quota = r->quota;
     if (r->no_pooling)
         config->pooling = CSP_POOL_NONE;
     if (r->n != PRESET_N)
