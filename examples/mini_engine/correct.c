@@ -1,9 +1,8 @@
 /*
  * correct.c - attention outputs corrected for what was dropped, by the library
  *
- * With prune.c the only file that includes csp.h.  An engine that computes its
- * attention in one fused call, sinks or none, does the same: all it takes are
- * outputs and their log-sum-exp.
+ * An engine that computes its attention in one fused call, sinks or none, does
+ * the same: all it takes are outputs and their log-sum-exp.
  */
 #include "correct.h"
 
@@ -37,11 +36,11 @@ void correct_layer(const cache *c, uint32_t layer, uint32_t n,
         csp_tensor_packed(lse, CSP_F32, c->n_heads, n, 1);
     const size_t size = csp_correct_summary_workspace_size(&summary);
     void *workspace = take(size, 1);
-    const csp_status status = csp_correct_summary(
-        &output_view, &query_view, 1.0f / sqrtf((float)c->head_dim), &lse_view,
-        CSP_LSE_NATURAL, &summary, &fit, NULL, workspace, size, outputs);
 
-    if (status != CSP_OK)
-        die("csp_correct_summary", "%s", csp_status_string(status));
+    check(csp_correct_summary(&output_view, &query_view,
+                              1.0f / sqrtf((float)c->head_dim), &lse_view,
+                              CSP_LSE_NATURAL, &summary, &fit, NULL, workspace,
+                              size, outputs),
+          "csp_correct_summary");
     free(workspace);
 }

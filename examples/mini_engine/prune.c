@@ -1,5 +1,5 @@
 /*
- * prune.c - the library's side of the engine, all of it
+ * prune.c - the library's side of the engine
  *
  * The order of things, which is the same in every engine:
  *
@@ -10,7 +10,9 @@
  *   4  decoding       prune_watch goes on; prune_cache again when the cache has
  *                     grown too large
  *
- * Positions never change: csp_pruner knows which row holds which token.
+ * Positions never change: csp_pruner knows which row holds which token.  After a
+ * corrected round it is shown logits of the kept rows alone, as attention sees
+ * them without the sink: heads that lean on it vote as loudly as others.
  */
 #include "prune.h"
 
@@ -58,12 +60,6 @@ struct prune_state {
     recorder last; /* queries of the measuring rows */
     float scale;   /* of logits */
 };
-
-static void check(csp_status status, const char *what)
-{
-    if (status != CSP_OK)
-        die(what, "%s", csp_status_string(status));
-}
 
 /* ---- Settings ------------------------------------------------------------ */
 
@@ -363,76 +359,7 @@ static void measure(prune_state *p, cache *c, uint32_t layer)
     free(logits);
 }
 
-/* ---- Summaries (E11) ------------------------------------------------------ */
-
-typedef struct moment_sums {
-    csp_moments moments;
-    double *numbers; /* owns the moments' arrays */
-} moment_sums;
-
-static moment_sums sums_make(const cache *c)
-{
-    const size_t n = c->n_kv_heads, dim = c->head_dim;
-    moment_sums s = {.moments = {.n_kv_heads = c->n_kv_heads,
-                                 .key_dim = c->head_dim,
-                                 .value_dim = c->head_dim}};
-
-    s.numbers = take(n + 2 * n * dim + 2 * n * dim * dim, sizeof(double));
-    s.moments.count = s.numbers;
-    s.moments.key = s.moments.count + n;
-    s.moments.value = s.moments.key + n * dim;
-    s.moments.key_key = s.moments.value + n * dim;
-    s.moments.key_value = s.moments.key_key + n * dim * dim;
-    return s;
-}
-
-/* What an earlier round left, and what the plan drops now. */
-static void sum_dropped(const prune_state *p, const cache *c, uint32_t layer,
-                        const csp_moments *moments)
-{
-    const csp_tensor keys = rows_view(c, layer, c->keys);
-    const csp_tensor values = rows_view(c, layer, c->values);
-    const csp_summary before = remains_summary(c, layer);
-    const size_t size =
-        csp_moments_workspace_size(moments->key_dim, moments->value_dim);
-    const size_t expand_size = csp_summary_expand_workspace_size(&before);
-    void *workspace = take(size > expand_size ? size : expand_size, 1);
-    csp_tokens tokens;
-    csp_kept kept;
-
-    check(csp_pruner_tokens(p->pruner, layer, &tokens), "csp_pruner_tokens");
-    check(csp_pruner_kept(p->pruner, layer, &kept), "csp_pruner_kept");
-    check(csp_summary_expand(&before, workspace, expand_size, moments),
-          "csp_summary_expand");
-    check(csp_moments_add(&keys, &values, &tokens, &kept, NULL, workspace, size,
-                          moments),
-          "csp_moments_add");
-    free(workspace);
-}
-
-/* The mass of what goes now, as the last queries saw it. */
-static void fit_mass(const prune_state *p, cache *c, uint32_t layer)
-{
-    const attention_seen seen = recorder_view(&p->last, layer, c);
-    const csp_attention attention = queries_view(&seen, 0, p->scale);
-    const csp_summary summary = remains_summary(c, layer);
-    const csp_fit fit = remains_fit(c, layer);
-    double *sums = take((size_t)c->n_heads * CSP_FIT_SUMS, sizeof *sums);
-    csp_tokens tokens;
-    csp_kept kept;
-
-    check(csp_pruner_tokens(p->pruner, layer, &tokens), "csp_pruner_tokens");
-    check(csp_pruner_kept(p->pruner, layer, &kept), "csp_pruner_kept");
-    const size_t size =
-        csp_fit_rows_workspace_size(&attention, &tokens, &summary);
-    void *workspace = take(size, 1);
-    check(csp_fit_rows(&attention, &tokens, &kept, &summary, NULL, workspace,
-                       size, sums),
-          "csp_fit_rows");
-    check(csp_fit_finish(sums, c->n_heads, &fit), "csp_fit_finish");
-    free(workspace);
-    free(sums);
-}
+/* ---- Summaries (E11) ----------------------------------------------------- */
 
 /* The first round fits the mass; later ones go by it, since the rows at hand
    no longer see what went before. */
@@ -443,19 +370,14 @@ static void summarise(prune_state *p, cache *c)
     if (first)
         cache_make_remains(c, p->settings.rank);
     for (uint32_t l = 0; l < c->n_layers; ++l) {
-        const csp_summary summary = remains_summary(c, l);
-        const size_t size =
-            csp_summarise_workspace_size(c->head_dim, c->head_dim);
-        void *workspace = take(size, 1);
-        moment_sums s = sums_make(c);
+        const attention_seen seen = recorder_view(&p->last, l, c);
+        const csp_attention attention = queries_view(&seen, 0, p->scale);
+        const csp_tensor keys = rows_view(c, l, c->keys);
+        const csp_tensor values = rows_view(c, l, c->values);
 
-        sum_dropped(p, c, l, &s.moments);
-        check(csp_summarise(&s.moments, workspace, size, &summary),
-              "csp_summarise");
+        remains_add(c, l, p->pruner, &keys, &values);
         if (first)
-            fit_mass(p, c, l);
-        free(s.numbers);
-        free(workspace);
+            remains_fit_mass(c, l, p->pruner, &attention);
     }
 }
 

@@ -1,38 +1,31 @@
 /*
- * remains.h - a cache's remains as the library's structs
+ * remains.h - what is left of dropped rows, by the library (E11)
  */
 #ifndef REMAINS_H
 #define REMAINS_H
 
 #include "cache.h"
 #include "csp.h"
+#include "support.h"
 
-static inline csp_summary remains_summary(const cache *c, uint32_t layer)
+/* A layer's remains as the library's structs. */
+csp_summary remains_summary(const cache *c, uint32_t layer);
+csp_fit remains_fit(const cache *c, uint32_t layer);
+
+/* Add what the pruner's plan is about to drop from a layer to its summary. */
+void remains_add(cache *c, uint32_t layer, const csp_pruner *pruner,
+                 const csp_tensor *keys, const csp_tensor *values);
+
+/* Fit the summary's mass to that of what the plan is about to drop, as
+   'attention' saw it. */
+void remains_fit_mass(cache *c, uint32_t layer, const csp_pruner *pruner,
+                      const csp_attention *attention);
+
+/* Ends the program unless all is well. */
+static inline void check(csp_status status, const char *what)
 {
-    const remains *r = &c->remains;
-    const size_t head = (size_t)layer * c->n_kv_heads;
-
-    return (csp_summary){
-        .keys = r->keys + head * (1 + 2 * (size_t)r->rank) * c->head_dim,
-        .values = r->values + head * (1 + (size_t)r->rank) * c->head_dim,
-        .log_count = r->log_count + head,
-        .variance = r->variance + head,
-        .dtype = CSP_F32,
-        .n_kv_heads = c->n_kv_heads,
-        .key_dim = c->head_dim,
-        .value_dim = c->head_dim,
-        .rank = r->rank,
-    };
-}
-
-static inline csp_fit remains_fit(const cache *c, uint32_t layer)
-{
-    const remains *r = &c->remains;
-    const size_t head = (size_t)layer * c->n_heads;
-
-    return (csp_fit){.offset = r->offset + head,
-                     .slope = r->slope + head,
-                     .limit = r->limit + head};
+    if (status != CSP_OK)
+        die(what, "%s", csp_status_string(status));
 }
 
 #endif /* REMAINS_H */
