@@ -10,9 +10,9 @@
  *   4  decoding       prune_watch goes on; prune_cache again when the cache has
  *                     grown too large
  *
- * Positions never change: csp_pruner knows which row holds which token.  After a
- * corrected round it is shown logits of the kept rows alone, as attention sees
- * them without the sink: heads that lean on it vote as loudly as others.
+ * Positions never change: csp_pruner knows which row holds which token.  After
+ * a corrected round it is shown logits of the kept rows alone, as attention
+ * sees them without the sink: heads that lean on it vote as loudly as others.
  */
 #include "prune.h"
 
