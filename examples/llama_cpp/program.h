@@ -1,7 +1,8 @@
 /*
  * program.h - the parts of csp-llama
  *
- *   program.c   options, the order of things
+ *   program.c   the order of things
+ *   options.c   the command line
  *   prompt.c    text, token ids and image embeddings -> pieces with modalities
  *   engine.c    contexts of llama.cpp: prefill, decode a token
  *   methods.c   settings and pruners of the methods to compare
@@ -130,6 +131,27 @@ void make_pruner(const csp_llama_model *model, const prompt *p,
 /* One row of random attention for each layer. */
 void score_at_random(const csp_llama_model *model, uint32_t n_tokens,
                      uint32_t seed, csp_pruner *pruner);
+
+/* ---- Options ------------------------------------------------------------- */
+
+enum { MAX_BUDGETS = 16 };
+
+typedef struct command_line {
+    const char *model, *backends, *spans;
+    piece_option pieces[MAX_PIECES];
+    uint32_t n_pieces;
+    double budgets[MAX_BUDGETS]; /* percent */
+    uint32_t n_budgets;
+    method methods[N_METHODS];
+    uint32_t n_methods;
+    csp_scope scope;
+    bool global, json, verbose;
+    int32_t sinks;
+    uint32_t n_held_out, n_continuation, n_generated, n_max, seed;
+    engine_options engine;
+} command_line;
+
+command_line read_options(int argc, char **argv);
 
 /* ---- Measure ------------------------------------------------------------- */
 

@@ -146,6 +146,15 @@ void engine_prompt(engine *e, uint32_t n)
         assert_no_problem(e->capture->failure);
 }
 
+engine engine_prompted(engine_setup setup, const csp_config *config, uint32_t n)
+{
+    setup.config = config;
+    engine e = engine_open(&setup);
+    engine_prompt(&e, n);
+    e.capture->on = false;
+    return e;
+}
+
 float *engine_decode(const engine *e, struct llama_context *context,
                      llama_seq_id seq, uint32_t position)
 {

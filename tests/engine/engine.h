@@ -56,6 +56,10 @@ struct llama_context *engine_context(const engine *e,
 /* Decode 'n' tokens, the same for every context at the same position. */
 void engine_prompt(engine *e, uint32_t n);
 
+/* A context that has read and scored 'n' tokens; what follows is not scored. */
+engine engine_prompted(engine_setup setup, const csp_config *config,
+                       uint32_t n);
+
 /* Logits after one more token at 'position', [n_vocab]; free them. */
 float *engine_decode(const engine *e, struct llama_context *context,
                      llama_seq_id seq, uint32_t position);
@@ -74,9 +78,9 @@ void assert_same_state(const csp_llama_state *a, const csp_llama_state *b);
 /* ---- The groups, and the figures they find ------------------------------- */
 
 extern const struct CMUnitTest capture_tests[], state_tests[], prune_tests[],
-    global_tests[], refusal_tests[];
+    global_tests[], refusal_tests[], round_tests[];
 extern const size_t n_capture_tests, n_state_tests, n_prune_tests,
-    n_global_tests, n_refusal_tests;
+    n_global_tests, n_refusal_tests, n_round_tests;
 
 extern double figure_permute_maxdiff, figure_seqrm_vs_blob_maxdiff;
 

@@ -10,15 +10,6 @@ double figure_seqrm_vs_blob_maxdiff;
 
 enum { N = 60, BUDGET = 24 };
 
-static engine prompted(engine_setup setup, const csp_config *config)
-{
-    setup.config = config;
-    engine e = engine_open(&setup);
-    engine_prompt(&e, N);
-    e.capture->on = false;
-    return e;
-}
-
 static const engine_setup plain = {
     .kind = "llama", .type_k = GGML_TYPE_F16, .type_v = GGML_TYPE_F16};
 
@@ -26,7 +17,8 @@ static const engine_setup plain = {
 static double removal_against_state(engine_setup setup)
 {
     const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
-    engine a = prompted(setup, &config), b = prompted(setup, &config);
+    engine a = engine_prompted(setup, &config, N),
+           b = engine_prompted(setup, &config, N);
 
     assert_no_problem(csp_llama_prune_global(a.context, 0, &a.model, a.pruner));
     assert_no_problem(csp_llama_prune(b.context, 0, &b.model, b.pruner, NULL));
@@ -78,7 +70,8 @@ TEST(they_agree_under_flash_attention_but_for_rounding)
 TEST(closing_the_holes_changes_nothing)
 {
     const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
-    engine a = prompted(plain, &config), b = prompted(plain, &config);
+    engine a = engine_prompted(plain, &config, N),
+           b = engine_prompted(plain, &config, N);
 
     assert_no_problem(csp_llama_prune_global(a.context, 0, &a.model, a.pruner));
     assert_no_problem(csp_llama_prune_global(b.context, 0, &b.model, b.pruner));
@@ -118,7 +111,7 @@ TEST(positions_need_not_start_at_zero)
 TEST(a_second_round_removes_what_it_planned)
 {
     csp_config config = engine_config(CSP_GLOBAL, BUDGET);
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
 
     assert_no_problem(csp_llama_prune_global(e.context, 0, &e.model, e.pruner));
     assert_no_problem(csp_llama_compact(e.context, 0, &e.model));
@@ -146,7 +139,7 @@ TEST(a_second_round_removes_what_it_planned)
 static void refuse(engine_setup setup, const csp_config *config,
                    const char *part)
 {
-    engine e = prompted(setup, config);
+    engine e = engine_prompted(setup, config, N);
     csp_llama_state before = engine_state(&e, e.context);
 
     assert_problem(csp_llama_prune_global(e.context, 0, &e.model, e.pruner),
@@ -188,7 +181,7 @@ TEST(positions_that_stand_for_images_are_not_removed)
 TEST(a_sequence_that_the_context_has_not_is_refused)
 {
     const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
 
     for (llama_seq_id seq = -1; seq < 2; seq += 2)
         assert_problem(
@@ -201,7 +194,7 @@ TEST(a_sequence_that_the_context_has_not_is_refused)
 TEST(a_cache_of_other_tokens_is_refused)
 {
     const csp_config config = engine_config(CSP_GLOBAL, BUDGET);
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
 
     engine_prompt(&e, 3);
     csp_llama_state before = engine_state(&e, e.context);

@@ -12,15 +12,6 @@ enum { N = 60, BUDGET = 24 };
 static const engine_setup plain = {
     .kind = "llama", .type_k = GGML_TYPE_F16, .type_v = GGML_TYPE_F16};
 
-static engine prompted(engine_setup setup, const csp_config *config)
-{
-    setup.config = config;
-    engine e = engine_open(&setup);
-    engine_prompt(&e, N);
-    e.capture->on = false;
-    return e;
-}
-
 /* ---- Every head keeps its own -------------------------------------------- */
 
 static void assert_cell(const csp_cells *from, uint32_t row,
@@ -67,7 +58,7 @@ static void assert_gathered(const engine *e, const csp_llama_state *before,
 static void prune_per_head(engine_setup setup)
 {
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    engine e = prompted(setup, &config);
+    engine e = engine_prompted(setup, &config, N);
     csp_llama_state before = engine_state(&e, e.context), after;
 
     assert_no_problem(csp_llama_state_values(&before, e.pruner));
@@ -120,7 +111,8 @@ static double transfer_difference(bool from_flash, bool to_flash)
     setup.flash = from_flash;
     target_setup.flash = to_flash;
     target_setup.n_ctx = 256;
-    engine e = prompted(setup, &config), twin = prompted(setup, &config);
+    engine e = engine_prompted(setup, &config, N),
+           twin = engine_prompted(setup, &config, N);
     const csp_llama_target target = {
         .context = engine_context(&e, &target_setup),
         .flash_attention = to_flash,
@@ -212,7 +204,7 @@ TEST(a_target_that_does_not_fit_changes_nothing)
 {
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
     engine_setup other = plain;
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
     csp_llama_state before = engine_state(&e, e.context);
 
     other.type_v = GGML_TYPE_F32;
@@ -244,7 +236,7 @@ TEST(quantised_values_do_not_go_where_v_is_transposed)
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
     const engine_setup setup = {
         "llama64", true, GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, 0, 0, 0, NULL};
-    engine e = prompted(setup, &config);
+    engine e = engine_prompted(setup, &config, N);
     const csp_llama_target target = {.context = engine_context(&e, &plain)};
 
     assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, &target),
@@ -279,7 +271,7 @@ size_t __wrap_llama_state_seq_set_data(struct llama_context *context,
 TEST(a_refused_state_brings_the_old_one_back)
 {
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
     csp_llama_state before = engine_state(&e, e.context);
 
     n_refusals = 1;
@@ -296,7 +288,7 @@ TEST(a_refused_state_brings_the_old_one_back)
 TEST(if_both_are_refused_the_text_says_so)
 {
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
 
     n_refusals = 2;
     assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
@@ -306,114 +298,11 @@ TEST(if_both_are_refused_the_text_says_so)
     engine_close(&e);
 }
 
-/* ---- Rounds, values ------------------------------------------------------ */
-
-TEST(decoding_and_pruning_take_turns)
-{
-    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    engine_setup setup = plain;
-
-    for (int flash = 0; flash < 2; flash++) {
-        setup.flash = flash;
-        setup.config = &config;
-        engine e = engine_open(&setup);
-        engine_prompt(&e, N);
-        for (int round = 0; round < 4; round++) {
-            csp_tokens tokens;
-
-            assert_no_problem(
-                csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
-            csp_llama_state state = engine_state(&e, e.context);
-            assert_int_equal(state.n_cells, BUDGET);
-            csp_llama_state_free(&state);
-            engine_prompt(&e, 17);
-            assert_ok(csp_pruner_tokens(e.pruner, 0, &tokens));
-            assert_int_equal(tokens.n_keys, BUDGET + 17);
-            for (uint32_t i = 1; i < tokens.n_keys; i++)
-                assert_true(tokens.positions[i - 1] < tokens.positions[i]);
-            assert_int_equal(tokens.positions[tokens.n_keys - 1],
-                             e.n_tokens - 1);
-        }
-        engine_close(&e);
-    }
-}
-
-static float norm_of(const engine *e, uint32_t layer, uint32_t head,
-                     uint32_t row)
-{
-    csp_importance importance;
-
-    assert_ok(csp_pruner_importance(e->pruner, layer, &importance));
-    assert_non_null(importance.value_norm);
-    return importance.value_norm[(size_t)head * importance.capacity + row];
-}
-
-/* The norms of a cache of each type are those of f32, as well as it holds
-   them; those of the state's bytes would be far off. */
-TEST(values_of_any_type_are_read)
-{
-    static const struct {
-        bool flash;
-        enum ggml_type type_k, type_v;
-        double tolerance;
-    } cases[] = {
-        {true, GGML_TYPE_F16, GGML_TYPE_F16, 1e-2},
-        {false, GGML_TYPE_F16, GGML_TYPE_F16, 1e-2},
-        {false, GGML_TYPE_BF16, GGML_TYPE_BF16, 3e-2},
-        {true, GGML_TYPE_F16, GGML_TYPE_Q8_0, 2e-2},
-    };
-    const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    const engine_setup exact = {
-        "llama64", false, GGML_TYPE_F32, GGML_TYPE_F32, 0, 0, 0, NULL};
-    engine e = prompted(exact, &config);
-    csp_llama_state state = engine_state(&e, e.context);
-
-    assert_no_problem(csp_llama_state_values(&state, e.pruner));
-    csp_llama_state_free(&state);
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        const engine_setup setup = {"llama64",
-                                    cases[i].flash,
-                                    cases[i].type_k,
-                                    cases[i].type_v,
-                                    0,
-                                    0,
-                                    0,
-                                    NULL};
-        engine other = prompted(setup, &config);
-
-        state = engine_state(&other, other.context);
-        assert_no_problem(csp_llama_state_values(&state, other.pruner));
-        csp_llama_state_free(&state);
-        for (uint32_t h = 0; h < e.model.n_kv_heads; h++)
-            for (uint32_t row = 0; row < N; row++)
-                assert_near(norm_of(&other, 0, h, row), norm_of(&e, 0, h, row),
-                            cases[i].tolerance);
-        engine_close(&other);
-    }
-    engine_close(&e);
-}
-
-/* A plan that weighs by norms cannot be made without them. */
-TEST(norms_of_the_values_weigh)
-{
-    csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    engine_setup setup = plain;
-
-    config.weigh_values = true;
-    for (int flash = 0; flash < 2; flash++) {
-        setup.flash = flash;
-        engine e = prompted(setup, &config);
-        assert_no_problem(
-            csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL));
-        engine_close(&e);
-    }
-}
-
 /* ---- Plans that a shared cell table cannot hold -------------------------- */
 
 static void refuse(const csp_config *config, const char *part)
 {
-    engine e = prompted(plain, config);
+    engine e = engine_prompted(plain, config, N);
     csp_llama_state before = engine_state(&e, e.context);
 
     assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
@@ -454,7 +343,7 @@ TEST(layers_that_differ_in_their_kv_heads_are_refused)
     engine_setup setup = plain;
 
     setup.kind = "uneven";
-    engine e = prompted(setup, &config);
+    engine e = engine_prompted(setup, &config, N);
     assert_problem(csp_llama_prune(e.context, 0, &e.model, e.pruner, NULL),
                    "differ in their heads");
     engine_close(&e);
@@ -463,7 +352,7 @@ TEST(layers_that_differ_in_their_kv_heads_are_refused)
 TEST(a_cache_that_moved_on_is_refused)
 {
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
 
     engine_prompt(&e, 2);
     csp_llama_state before = engine_state(&e, e.context);
@@ -483,7 +372,7 @@ TEST(a_cache_that_moved_on_is_refused)
 TEST(a_pruner_of_another_model_is_refused)
 {
     const csp_config config = engine_config(CSP_PER_HEAD, BUDGET);
-    engine e = prompted(plain, &config);
+    engine e = engine_prompted(plain, &config, N);
     csp_pruner *other;
 
     assert_ok(csp_pruner_create(e.model.n_layers, 2 * e.model.n_kv_heads,
@@ -579,9 +468,6 @@ const struct CMUnitTest prune_tests[] = {
     cmocka_unit_test(quantised_values_do_not_go_where_v_is_transposed),
     cmocka_unit_test(a_refused_state_brings_the_old_one_back),
     cmocka_unit_test(if_both_are_refused_the_text_says_so),
-    cmocka_unit_test(decoding_and_pruning_take_turns),
-    cmocka_unit_test(values_of_any_type_are_read),
-    cmocka_unit_test(norms_of_the_values_weigh),
     cmocka_unit_test(heads_that_keep_unequally_many_are_refused),
     cmocka_unit_test(the_last_token_must_stay),
     cmocka_unit_test(layers_that_differ_in_their_kv_heads_are_refused),

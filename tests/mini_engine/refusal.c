@@ -14,7 +14,7 @@
 
 enum { MESSAGE_SIZE = 1024 };
 
-char folder[] = "/tmp/mini_files_XXXXXX";
+char folder[] = "mini_files_XXXXXX";
 char weights_path[64], config_path[64], npy_path[64];
 
 int make_folder(void **state)
