@@ -119,8 +119,9 @@ bench-scaling:
 	        -e "folder='build/bench-scaling'" tests/bench/scaling.gp && \
 	    echo 'pictures: build/bench-scaling/time.svg, memory.svg'; fi
 
-# A model and a test set, from where SHARED says; 2,700 prompts by 200 settings.
+# A model and a test set, from where SHARED says; 900 prompts by 240 settings, twice.
 SHARED = ../shared
+EVAL = --prompts 900
 
 eval:
 	@[ -e $(SHARED)/tinyvlm/testset.npz ] || \
@@ -128,13 +129,17 @@ eval:
 	@mkdir -p build/eval/testset
 	@.ci/need libc6-dev cmake libcmocka-dev libcjson-dev
 	@$(CMAKE) -S . -B build/eval -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF $(QUIETLY)
-	@$(CMAKE) --build build/eval --target eval_accuracy -j $(JOBS) $(QUIETLY)
+	@$(CMAKE) --build build/eval --target eval_accuracy eval_attention eval_turns \
+	    -j $(JOBS) $(QUIETLY)
 	@cd build/eval/testset && $(CMAKE) -E tar xf $(abspath $(SHARED))/tinyvlm/testset.npz
 	@build/eval/tests/eval/eval_accuracy $(SHARED)/tinyvlm build/eval/testset \
 	    --csv build/eval/accuracy.csv $(EVAL) >build/eval/accuracy.txt
 	@if .ci/need gnuplot-nox; then \
 	    gnuplot -e "csv='build/eval/accuracy.csv'" -e "folder='build/eval'" \
 	        tests/eval/accuracy.gp && echo 'picture: build/eval/accuracy.svg'; fi
+	@build/eval/tests/eval/eval_turns $(SHARED)/tinyvlm build/eval/testset --contexts 50
+	@build/eval/tests/eval/eval_attention $(SHARED)/tinyvlm build/eval/testset \
+	    --limit-contexts 48 --csv build/eval/attention.csv
 	@cat build/eval/accuracy.txt
 
 format:

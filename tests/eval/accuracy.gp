@@ -2,7 +2,7 @@
 #
 # accuracy.svg: right answers against the budget, a panel for each protocol.
 set datafile separator comma
-set terminal svg size 1040,460 dynamic font "sans-serif,14" background "#ffffff"
+set terminal svg size 1040,520 dynamic font "sans-serif,14" background "#ffffff"
 set border 3 linecolor rgb "#555555"
 set tics nomirror
 set grid linecolor rgb "#dddddd" linewidth 1
@@ -11,7 +11,7 @@ set ylabel "right answers, percent"
 set xrange [4:52]
 set yrange [0:100]
 set xtics (5, 10, 15, 20, 30, 50)
-set key bottom right samplen 2 spacing 1.1
+set key outside bottom center horizontal samplen 1.5 width -1
 
 array variants[7] = ["csp_moments", "csp", "joint", "h2o", "snapkv", "streaming", "random"]
 array names[7] = ["CSP, summary", "CSP", "joint ranking", "H2O-like", "SnapKV-like", \
