@@ -40,8 +40,9 @@ typedef enum fitting {
 /* For which methods a correction is run. */
 typedef enum audience {
     FOR_ALL,
-    FOR_CSP,       /* both kinds of it */
-    FOR_EXPERIMENT /* the default preset, if experiments are asked for */
+    FOR_RANKED,    /* those that rank by the same window: csp and joint */
+    FOR_DEFAULT,   /* the default preset */
+    FOR_EXPERIMENT /* likewise, if experiments are asked for */
 } audience;
 
 enum { RANK_FULL = UINT8_MAX };

@@ -75,8 +75,11 @@ static bool is_wanted(const bench *b, study_method method, uint32_t c)
     switch (corrections[c].audience) {
     case FOR_ALL:
         return true;
-    case FOR_CSP:
-        return method == STUDY_CSP || method == STUDY_CSP_HALF;
+    case FOR_RANKED:
+        return method == STUDY_CSP || method == STUDY_CSP_HALF ||
+               method == STUDY_JOINT;
+    case FOR_DEFAULT:
+        return method == STUDY_CSP;
     case FOR_EXPERIMENT:
         return b->experiments && method == STUDY_CSP;
     }
