@@ -823,8 +823,8 @@ CSP_API size_t csp_moments_workspace_size(uint32_t key_dim, uint32_t value_dim);
  * 'log_count'  [n_kv_heads] log m; -INFINITY where nothing was dropped.
  * 'variance'   [n_kv_heads] mean of S's other eigenvalues.
  * 'dtype'      of 'keys' and 'values', which need that type's alignment only.
- * 'rank'       <= key_dim; 0: means and one variance.  4 is close to all there
- *              is to gain, 1 to half of that.
+ * 'rank'       <= key_dim; 0: means and one variance.  1 brings most of what
+ *              there is to gain, 4 nearly all.
  */
 typedef struct csp_summary {
     void *keys, *values;

@@ -98,22 +98,10 @@ static csp_status score_slice(const float *values, layer_sums *sums)
                                .first_query = TOKENS - WINDOW};
     const csp_tensor v =
         csp_tensor_packed(values, CSP_F32, KV_HEADS, own.n, DIM);
-    csp_config config;
 
     attention.scores = csp_tensor_packed(logits, CSP_F32, HEADS, WINDOW, own.n);
     attention.lse = csp_tensor_packed(lse, CSP_F32, HEADS, WINDOW, 1);
-    csp_status e = scene_config(CSP_PER_HEAD, &config);
-    const size_t n = csp_score_workspace_size(&attention, &tokens, &config);
-    void *workspace = malloc(n > 0 ? n : 1);
-    if (e == CSP_OK && workspace == NULL)
-        e = CSP_E_MEMORY;
-    if (e == CSP_OK)
-        e = csp_score(&attention, &tokens, &config, workspace, n, &importance);
-    if (e == CSP_OK)
-        e = csp_value_norms(&v, &tokens, importance.capacity,
-                            importance.value_norm);
-    free(workspace);
-    return e;
+    return scene_score(&attention, &tokens, &v, &importance);
 }
 
 /* A piece is a column: one key of all heads. */

@@ -72,6 +72,26 @@ csp_importance scene_part(layer_sums *sums, uint32_t head, uint32_t key)
                             .capacity = TOKENS};
 }
 
+csp_status scene_score(const csp_attention *attention, const csp_tokens *tokens,
+                       const csp_tensor *values,
+                       const csp_importance *importance)
+{
+    csp_config config;
+    csp_status e = scene_config(CSP_PER_HEAD, &config);
+    const size_t n = csp_score_workspace_size(attention, tokens, &config);
+    void *workspace = malloc(n > 0 ? n : 1);
+
+    if (e == CSP_OK && workspace == NULL)
+        e = CSP_E_MEMORY;
+    if (e == CSP_OK)
+        e = csp_score(attention, tokens, &config, workspace, n, importance);
+    if (e == CSP_OK)
+        e = csp_value_norms(values, tokens, importance->capacity,
+                            importance->value_norm);
+    free(workspace);
+    return e;
+}
+
 csp_status scene_select(const csp_importance *importance,
                         const csp_config *config, uint32_t n_kv_heads,
                         layer_plan *plan)

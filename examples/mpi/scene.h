@@ -48,6 +48,12 @@ csp_tokens scene_tokens(uint32_t n_kv_heads);
 /* The part of 'sums' that begins at a KV head and key, for csp.h. */
 csp_importance scene_part(layer_sums *sums, uint32_t head, uint32_t key);
 
+/* csp_score and csp_value_norms with memory of its own: what 'attention' and
+   'values' say of 'tokens' is added to 'importance'. */
+csp_status scene_score(const csp_attention *attention, const csp_tokens *tokens,
+                       const csp_tensor *values,
+                       const csp_importance *importance);
+
 /* csp_select with memory of its own: from heads of 'importance' to 'plan'. */
 csp_status scene_select(const csp_importance *importance,
                         const csp_config *config, uint32_t n_kv_heads,

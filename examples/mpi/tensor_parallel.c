@@ -44,7 +44,6 @@ static csp_status score_own(layer_sums *sums)
     const csp_importance importance = scene_part(sums, own.begin, 0);
     csp_attention attention = {.first_query = TOKENS - WINDOW};
     const csp_tensor v = csp_tensor_packed(values, CSP_F32, own.n, TOKENS, DIM);
-    csp_config config;
 
     scene_logits(own.begin * GROUP, own.n * GROUP, 0, TOKENS, logits);
     scene_values(own.begin, own.n, 0, TOKENS, values);
@@ -52,18 +51,7 @@ static csp_status score_own(layer_sums *sums)
         logits[0] = NAN;
     attention.scores =
         csp_tensor_packed(logits, CSP_F32, own.n * GROUP, WINDOW, TOKENS);
-    csp_status e = scene_config(CSP_PER_HEAD, &config);
-    const size_t n = csp_score_workspace_size(&attention, &tokens, &config);
-    void *workspace = malloc(n > 0 ? n : 1);
-    if (e == CSP_OK && workspace == NULL)
-        e = CSP_E_MEMORY;
-    if (e == CSP_OK)
-        e = csp_score(&attention, &tokens, &config, workspace, n, &importance);
-    if (e == CSP_OK)
-        e = csp_value_norms(&v, &tokens, importance.capacity,
-                            importance.value_norm);
-    free(workspace);
-    return e;
+    return scene_score(&attention, &tokens, &v, &importance);
 }
 
 /* ---- Sums over heads ----------------------------------------------------- */

@@ -78,9 +78,9 @@ void assert_same_state(const csp_llama_state *a, const csp_llama_state *b);
 /* ---- The groups, and the figures they find ------------------------------- */
 
 extern const struct CMUnitTest capture_tests[], state_tests[], prune_tests[],
-    global_tests[], refusal_tests[], round_tests[];
+    global_tests[], refusal_tests[], round_tests[], refused_prune_tests[];
 extern const size_t n_capture_tests, n_state_tests, n_prune_tests,
-    n_global_tests, n_refusal_tests, n_round_tests;
+    n_global_tests, n_refusal_tests, n_round_tests, n_refused_prune_tests;
 
 extern double figure_permute_maxdiff, figure_seqrm_vs_blob_maxdiff;
 

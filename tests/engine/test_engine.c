@@ -44,6 +44,7 @@ int main(int argc, char **argv)
     run("captures", capture_tests, n_capture_tests);
     run("states", state_tests, n_state_tests);
     run("prunes", prune_tests, n_prune_tests);
+    run("refused prunes", refused_prune_tests, n_refused_prune_tests);
     run("rounds", round_tests, n_round_tests);
     run("globals", global_tests, n_global_tests);
     if (n_failed == 0) {
