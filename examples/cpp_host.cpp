@@ -107,13 +107,16 @@ int main()
     csp_config config;
     check(csp_config_preset(CSP_PRESET_DEFAULT, kTokens, kBudget, &config));
     std::vector<unsigned char> workspace(
-        std::max(csp_score_workspace_size(&attention, &tokens, &config),
-                 csp_select_workspace_size(&tokens, &config)));
+        std::max({csp_score_workspace_size(&attention, &tokens, &config),
+                  csp_value_distances_workspace_size(kKvHeads, kDim),
+                  csp_select_workspace_size(&tokens, &config)}));
 
     Selection selection;
     const csp_importance importance = selection.importance();
     const csp_kept kept = selection.kept();
-    check(csp_value_norms(&values, &tokens, kTokens, importance.value_norm));
+    check(csp_value_distances(&values, &tokens, workspace.data(),
+                              workspace.size(), kTokens,
+                              importance.value_norm));
     check(csp_score(&attention, &tokens, &config, workspace.data(),
                     workspace.size(), &importance));
     check(csp_select(&importance, &tokens, &config, workspace.data(),

@@ -288,7 +288,9 @@ typedef struct csp_config {
 
     /* csp_select: ranking, in the order it is applied */
     bool weigh_rows;     /* E12: divide by the rows that could see the key */
-    bool weigh_values;   /* E12: multiply by the norm of the value row */
+    bool weigh_values;   /* E12: multiply by importance.value_norm */
+    bool center_values;  /* csp_pruner_set_values: csp_value_distances in place
+                            of csp_value_norms */
     csp_reduce reduce;   /* over heads, for a shared list */
     csp_pooling pooling; /* E3, over the rows before the recent ones */
     uint32_t pool_width; /* odd */
@@ -329,7 +331,7 @@ typedef struct csp_config {
 CSP_API csp_status csp_config_init(csp_config *config);
 
 typedef enum csp_preset {
-    CSP_PRESET_DEFAULT = 0,   /* exact, per head, auto share, value norms */
+    CSP_PRESET_DEFAULT = 0,   /* exact, per head, auto share, distances */
     CSP_PRESET_PAPER = 1,     /* intersection, per layer, heads averaged */
     CSP_PRESET_REFERENCE = 2, /* the published code: union, per head */
     CSP_PRESET_SNAPKV = 3,    /* last 32 rows vote, average pooling 7, n = 0 */
@@ -342,15 +344,19 @@ typedef enum csp_preset {
  * Settings of a named method for a prompt of 'n_keys' tokens of which about
  * 'budget' are to be kept by each KV head.
  *
- * Recent tokens are a tenth of the prompt but at most half the budget (H2O:
- * half; SnapKV: 32, at most half), and the rows of these tokens vote, at least
- * one.  DEFAULT protects the first token and needs value norms.  AGNOSTIC is
- * for a context whose questions are not known yet: the last half of the rows
- * vote, and keys are weighed by the rows that could see them, too.  One sink
- * rather than four, and the two windows, are what README's table of right
- * answers favours.  PAPER and REFERENCE list half of the rest by intra, half by
- * inter, REFERENCE by csp_config_set_reference.  SNAPKV, H2O and STREAMING
- * rank jointly: n_intra = n_inter = 0, all is filled up by intra + inter.
+ * DEFAULT is for a prompt that ends with its question: the rows of the last
+ * twentieth vote (set first_vote to where the question begins if you know), and
+ * as many tokens are recent, at most a third of the budget.  AGNOSTIC is for a
+ * context whose questions are not known yet: every row votes, keys are weighed
+ * by the rows that could see them, too, and at most a quarter is recent.  Both
+ * weigh by distances of values, which you give, and protect the first token
+ * from a budget of 32 on.  README's tables of right answers chose all that.
+ *
+ * In the others recent tokens are a tenth of the prompt but at most half the
+ * budget (H2O: half; SnapKV: 32, at most half), and their rows vote, at least
+ * one.  PAPER and REFERENCE list half of the rest by intra, half by inter,
+ * REFERENCE by csp_config_set_reference.  SNAPKV, H2O and STREAMING rank
+ * jointly: n_intra = n_inter = 0, all is filled up by intra + inter.
  *
  * Returns CSP_OK; CSP_E_NULL; CSP_E_CONFIG for an unknown preset; CSP_E_BUDGET
  * if budget > n_keys.
@@ -407,8 +413,8 @@ CSP_API bool csp_has_tier(csp_tier tier);
  *                   modality, and of others, summed over rows and query heads.
  * 'intra_rows', 'inter_rows'  how many voting rows of each kind could see the
  *                   key; both NULL: not counted (config.weigh_rows needs them).
- * 'value_norm'      2-norms of the value rows; NULL: unknown
- *                   (config.weigh_values needs them).
+ * 'value_norm'      by csp_value_norms or csp_value_distances; NULL: unknown
+ *                   (config.weigh_values needs it).
  *
  * All but value_norm are plain sums: zero them, then add chunks of a prompt,
  * decode steps or machines in any number.
@@ -460,6 +466,21 @@ CSP_API size_t csp_score_workspace_size(const csp_attention *attention,
 CSP_API csp_status csp_value_norms(const csp_tensor *values,
                                    const csp_tokens *tokens, uint32_t capacity,
                                    float *norms);
+
+/*
+ * Like csp_value_norms(), but of what each value row differs from the mean of
+ * its head's rows in use.  That is what a token is worth: softmax over the
+ * others puts their mean in the place of one that was dropped.
+ *
+ * Means are added up in double, row by row.  Reads the values three times.
+ * Errors as csp_value_norms, and CSP_E_WORKSPACE.
+ */
+CSP_API csp_status csp_value_distances(const csp_tensor *values,
+                                       const csp_tokens *tokens,
+                                       void *workspace, size_t workspace_size,
+                                       uint32_t capacity, float *distances);
+CSP_API size_t csp_value_distances_workspace_size(uint32_t n_kv_heads,
+                                                  uint32_t value_dim);
 
 /* ---- Select: importance -> kept rows ------------------------------------- */
 
@@ -1028,9 +1049,10 @@ CSP_API csp_status csp_pruner_score(csp_pruner *pruner, uint32_t layer,
                                     const csp_attention *attention);
 
 /*
- * Take the norms of all cached value rows of 'layer', for config.weigh_values,
- * between its last chunk and the plan; a plan not applied is dropped.  Errors
- * as csp_value_norms; CSP_E_SHAPE for an unknown layer.
+ * Take the norms of all cached value rows of 'layer', or with
+ * config.center_values their distances, for config.weigh_values, between its
+ * last chunk and the plan; a plan not applied is dropped.  Errors as
+ * csp_value_norms; CSP_E_SHAPE for an unknown layer; CSP_E_MEMORY.
  */
 CSP_API csp_status csp_pruner_set_values(csp_pruner *pruner, uint32_t layer,
                                          const csp_tensor *values);

@@ -195,13 +195,20 @@ static void rank_jointly(csp_config *config)
     config->n_intra = 0;
 }
 
-/* The first token alone is a sink: on a trained vision-language model three
-   more rows of a small budget cost up to ten points of right answers. */
-static void set_default(csp_config *config)
+/*
+ * Few rows are kept for being recent, as ranking finds better ones; the window
+ * is no longer than a question is likely to be.  A sink that attention leans on
+ * ranks high by itself: one is protected where that is a small price.
+ */
+static void set_default(csp_config *config, uint32_t n_keys, uint32_t most)
 {
-    config->sinks = least(1, config->budget / 4);
+    const uint32_t twentieth = n_keys / 20;
+
+    set_window(config, n_keys, twentieth);
+    config->recent = least(twentieth, most);
+    config->sinks = least(1, config->budget / 32);
     config->auto_share = true;
-    config->weigh_values = true;
+    config->weigh_values = config->center_values = true;
 }
 
 /* Settings of a known preset over plain ones with a budget. */
@@ -213,14 +220,12 @@ static csp_status set_preset(csp_preset preset, uint32_t n_keys,
 
     switch (preset) {
     case CSP_PRESET_DEFAULT:
-        set_default(config);
-        set_window(config, n_keys, tenth);
+        set_default(config, n_keys, config->budget / 3);
         break;
     case CSP_PRESET_AGNOSTIC:
-        set_default(config);
-        set_window(config, n_keys, tenth);
+        set_default(config, n_keys, config->budget / 4);
         config->weigh_rows = true;
-        config->first_vote = n_keys / 2;
+        config->first_vote = 0;
         break;
     case CSP_PRESET_PAPER:
         set_paper(config, n_keys, tenth);

@@ -182,6 +182,28 @@ csp_status csp_pruner_score(csp_pruner *pruner, uint32_t layer,
     return status;
 }
 
+static csp_status set_distances(csp_pruner *pruner, const csp_tensor *values,
+                                const csp_tokens *tokens,
+                                const csp_importance *importance)
+{
+    /* Views first: with no workspace that is what is wrong, if nothing else
+       is. */
+    csp_status status =
+        csp_value_distances(values, tokens, pruner, 0, importance->capacity,
+                            importance->value_norm);
+
+    if (status != CSP_E_WORKSPACE)
+        return status;
+    status = csp__workspace_grow(
+        pruner,
+        csp_value_distances_workspace_size(pruner->n_kv_heads, values->n_cols));
+    if (status != CSP_OK)
+        return status;
+    return csp_value_distances(values, tokens, pruner->workspace,
+                               pruner->worker_size, importance->capacity,
+                               importance->value_norm);
+}
+
 csp_status csp_pruner_set_values(csp_pruner *pruner, uint32_t layer,
                                  const csp_tensor *values)
 {
@@ -191,8 +213,11 @@ csp_status csp_pruner_set_values(csp_pruner *pruner, uint32_t layer,
         return CSP_E_SHAPE;
     const csp_tokens tokens = csp__layer_tokens(pruner, layer);
     const csp_importance importance = csp__layer_importance(pruner, layer);
-    csp_status status = csp_value_norms(values, &tokens, importance.capacity,
-                                        importance.value_norm);
+    csp_status status =
+        pruner->config.center_values
+            ? set_distances(pruner, values, &tokens, &importance)
+            : csp_value_norms(values, &tokens, importance.capacity,
+                              importance.value_norm);
     if (status == CSP_OK) {
         pruner->layers[layer].has_values = true;
         csp__plan_drop(pruner);

@@ -5,6 +5,7 @@
 #include "differential.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What the header promises of importance, and room for what is next to zero. */
@@ -101,32 +102,70 @@ void check_score(diff_case *c)
 
 /* ---- Value norms --------------------------------------------------------- */
 
-void check_value_norms(diff_case *c)
+/* Of a row, or of what it differs from the mean row of its head. */
+static double norm_of_row(const diff_case *c, uint32_t g, uint32_t k,
+                          bool centered)
 {
     const oracle_layer *layer = &c->layer;
-    const uint32_t dim = c->values.n_cols;
-    float *norms = c->importance.value_norm;
+    const uint32_t dim = c->values.n_cols, n = layer->n_rows[g];
+    const double *head = c->value_numbers + (size_t)g * layer->n_keys * dim;
+    double squares = 0.0;
 
-    arena_snapshot(&c->arena);
-    const csp_status status =
-        csp_value_norms(&c->values, &c->tokens, c->importance.capacity, norms);
-    require(c, status == CSP_OK, "value_norms: %s", csp_status_string(status));
+    for (uint32_t i = 0; i < dim; i++) {
+        double mean = 0.0;
+        for (uint32_t r = 0; centered && r < n; r++)
+            mean += head[(size_t)r * dim + i] / n;
+        const double x = head[(size_t)k * dim + i] - mean;
+        squares += x * x;
+    }
+    return sqrt(squares);
+}
 
-    for (uint32_t g = 0; g < layer->n_kv_heads; g++) {
-        for (uint32_t k = 0; k < layer->n_rows[g]; k++) {
-            const double *value =
-                c->value_numbers + ((size_t)g * layer->n_keys + k) * dim;
-            const float *norm = &norms[(size_t)g * c->importance.capacity + k];
-            double squares = 0.0;
-            for (uint32_t i = 0; i < dim; i++)
-                squares += value[i] * value[i];
-            require(c, is_near((double)*norm, sqrt(squares), 1e-6, 1e-30),
-                    "value_norms: head %u, row %u is %.9g instead of %.9g", g,
-                    k, (double)*norm, sqrt(squares));
+static void compare_norms(diff_case *c, const char *what, bool centered)
+{
+    for (uint32_t g = 0; g < c->layer.n_kv_heads; g++)
+        for (uint32_t k = 0; k < c->layer.n_rows[g]; k++) {
+            const float *norm =
+                &c->importance
+                     .value_norm[(size_t)g * c->importance.capacity + k];
+            const double expected = norm_of_row(c, g, k, centered);
+            /* What is left of a row beside its mean is rounded as the row. */
+            const double rounding =
+                centered ? 1e-6 * norm_of_row(c, g, k, false) : 0.0;
+            require(c, is_near((double)*norm, expected, 1e-6, 1e-30 + rounding),
+                    "%s: head %u, row %u is %.9g instead of %.9g", what, g, k,
+                    (double)*norm, expected);
             arena_accept(&c->arena, norm, sizeof(*norm));
         }
-    }
-    require_intact(c, "value_norms");
+    require_intact(c, what);
+}
+
+static void check_value_distances(diff_case *c)
+{
+    const size_t size = csp_value_distances_workspace_size(c->layer.n_kv_heads,
+                                                           c->values.n_cols);
+    void *workspace = malloc(size);
+
+    arena_snapshot(&c->arena);
+    require(c,
+            workspace != NULL &&
+                csp_value_distances(&c->values, &c->tokens, workspace, size,
+                                    c->importance.capacity,
+                                    c->importance.value_norm) == CSP_OK,
+            "value_distances are refused");
+    free(workspace);
+    compare_norms(c, "value_distances", true);
+}
+
+void check_value_norms(diff_case *c)
+{
+    check_value_distances(c);
+    arena_snapshot(&c->arena);
+    require(c,
+            csp_value_norms(&c->values, &c->tokens, c->importance.capacity,
+                            c->importance.value_norm) == CSP_OK,
+            "value_norms are refused");
+    compare_norms(c, "value_norms", false);
 }
 
 /* ---- Calibrate ----------------------------------------------------------- */

@@ -65,8 +65,7 @@ TEST(config_preset_keeps_the_budget_where_exact)
 
 TEST(config_preset_window_is_a_tenth_at_most_half_the_budget)
 {
-    const csp_preset with_window[] = {CSP_PRESET_DEFAULT, CSP_PRESET_PAPER,
-                                      CSP_PRESET_REFERENCE};
+    const csp_preset with_window[] = {CSP_PRESET_PAPER, CSP_PRESET_REFERENCE};
 
     for (size_t p = 0; p < COUNT(with_window); p++) {
         csp_config c;
@@ -79,14 +78,42 @@ TEST(config_preset_window_is_a_tenth_at_most_half_the_budget)
     }
 }
 
-TEST(config_preset_default_shares_automatically_and_weighs_values)
+TEST(config_preset_default_hears_a_twentieth_and_keeps_a_third_recent)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1000, 400, &c));
+    assert_int_equal(c.recent, 50);
+    assert_int_equal(c.first_vote, 950);
+
+    assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1000, 60, &c));
+    assert_int_equal(c.recent, 20);
+    assert_int_equal(c.first_vote, 950);
+
+    assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 19, 19, &c));
+    assert_int_equal(c.recent, 0);
+    assert_int_equal(c.first_vote, 18);
+}
+
+TEST(config_preset_default_protects_a_sink_that_it_can_afford)
+{
+    csp_config c;
+
+    assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1000, 31, &c));
+    assert_int_equal(c.sinks, 0);
+    assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1000, 32, &c));
+    assert_int_equal(c.sinks, 1);
+    assert_ok(csp_config_preset(CSP_PRESET_AGNOSTIC, 1000, 999, &c));
+    assert_int_equal(c.sinks, 1);
+}
+
+TEST(config_preset_default_shares_automatically_and_weighs_distances)
 {
     csp_config c;
 
     assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1000, 200, &c));
 
-    assert_true(c.auto_share && c.weigh_values);
-    assert_int_equal(c.sinks, 1);
+    assert_true(c.auto_share && c.weigh_values && c.center_values);
     assert_false(c.weigh_rows);
     assert_int_equal(c.selection, CSP_EXACT);
     assert_int_equal(c.scope, CSP_PER_HEAD);
@@ -94,21 +121,24 @@ TEST(config_preset_default_shares_automatically_and_weighs_values)
     assert_int_equal(c.budget, 200);
 }
 
-TEST(config_preset_agnostic_hears_half_of_the_rows)
+TEST(config_preset_agnostic_hears_every_row_and_keeps_a_quarter_recent)
 {
     csp_config c, other;
 
     assert_ok(csp_config_preset(CSP_PRESET_AGNOSTIC, 1001, 200, &c));
     assert_ok(csp_config_preset(CSP_PRESET_DEFAULT, 1001, 200, &other));
 
-    assert_true(c.weigh_rows && c.auto_share && c.weigh_values);
-    assert_int_equal(c.first_vote, 500);
+    assert_true(c.weigh_rows && c.auto_share && c.weigh_values &&
+                c.center_values);
+    assert_int_equal(c.first_vote, 0);
+    assert_int_equal(c.recent, 50);
     assert_int_equal(c.budget, other.budget);
     assert_int_equal(c.sinks, other.sinks);
-    assert_int_equal(c.recent, other.recent);
     assert_int_equal(c.selection, other.selection);
     assert_int_equal(c.scope, other.scope);
     assert_true(c.n == other.n);
+    assert_ok(csp_config_preset(CSP_PRESET_AGNOSTIC, 1001, 60, &c));
+    assert_int_equal(c.recent, 15);
 }
 
 TEST(config_preset_paper_is_an_intersection_per_layer)
@@ -357,8 +387,13 @@ int main(void)
         cmocka_unit_test(
             config_preset_window_is_a_tenth_at_most_half_the_budget),
         cmocka_unit_test(
-            config_preset_default_shares_automatically_and_weighs_values),
-        cmocka_unit_test(config_preset_agnostic_hears_half_of_the_rows),
+            config_preset_default_hears_a_twentieth_and_keeps_a_third_recent),
+        cmocka_unit_test(
+            config_preset_default_protects_a_sink_that_it_can_afford),
+        cmocka_unit_test(
+            config_preset_default_shares_automatically_and_weighs_distances),
+        cmocka_unit_test(
+            config_preset_agnostic_hears_every_row_and_keeps_a_quarter_recent),
         cmocka_unit_test(config_preset_paper_is_an_intersection_per_layer),
         cmocka_unit_test(config_preset_reference_is_a_union_per_head),
         cmocka_unit_test(config_preset_snapkv_pools_over_seven),

@@ -189,6 +189,7 @@ static csp_config random_config(random_source *random)
     c.first_vote = random_chance(random, 70) ? 0 : random_below(random, 12);
     c.weigh_rows = random_chance(random, 30);
     c.weigh_values = random_chance(random, 30);
+    c.center_values = random_chance(random, 50);
     c.reduce = (csp_reduce)random_below(random, 2);
     c.pooling = (csp_pooling)random_below(random, 3);
     c.pool_width = 1 + 2 * random_below(random, 3);
@@ -243,9 +244,13 @@ static void set_values(model *m, csp_pruner *pruner)
         const uint32_t first = layer * m->e.n_kv_heads;
         const csp_tensor values = engine_values(&m->e, layer);
         const csp_tokens tokens = tokens_of(m, first, m->e.n_kv_heads);
-        assert_int_equal(csp_value_norms(&values, &tokens, CAPACITY,
-                                         m->norms + (size_t)first * CAPACITY),
-                         CSP_OK);
+        float *norms = m->norms + (size_t)first * CAPACITY;
+        const csp_status status =
+            m->config.center_values
+                ? csp_value_distances(&values, &tokens, m->scratch, SCRATCH,
+                                      CAPACITY, norms)
+                : csp_value_norms(&values, &tokens, CAPACITY, norms);
+        assert_int_equal(status, CSP_OK);
     }
     engine_set_values(&m->e, pruner);
     m->has_values = true;

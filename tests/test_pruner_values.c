@@ -29,6 +29,46 @@ static void set_values_gives_the_bits_of_csp_value_norms(void **state)
     }
 }
 
+static void set_values_gives_the_bits_of_csp_value_distances(void **state)
+{
+    bench *b = *state;
+    unsigned char workspace[2048];
+    csp_importance view;
+    csp_tokens tokens;
+    float distances[2 * 30];
+    const csp_tensor values = engine_values(&b->e, 1);
+
+    b->config.center_values = true;
+    csp_pruner_configure(b->pruner, &b->config);
+    assert_int_equal(csp_pruner_set_values(b->pruner, 1, &values), CSP_OK);
+
+    csp_pruner_tokens(b->pruner, 1, &tokens);
+    csp_pruner_importance(b->pruner, 1, &view);
+    assert_int_equal(csp_value_distances(&values, &tokens, workspace,
+                                         sizeof workspace, 30, distances),
+                     CSP_OK);
+    for (uint32_t g = 0; g < 2; g++)
+        assert_memory_equal(view.value_norm + g * view.capacity,
+                            distances + g * 30, 30 * sizeof(float));
+}
+
+static void set_values_without_memory_changes_nothing(void **state)
+{
+    bench *b = *state;
+    const csp_tensor values = engine_values(&b->e, 1);
+    csp_tensor wide = values;
+    wide.n_cols = 1 << 20; /* more scratch than there is; all the same row */
+    wide.col_stride = 0;
+
+    b->config.center_values = true;
+    csp_pruner_configure(b->pruner, &b->config);
+    snapshot before = take_snapshot(b->pruner, 2);
+    ledger_fail(&b->book, 0, true);
+    assert_int_equal(csp_pruner_set_values(b->pruner, 1, &wide), CSP_E_MEMORY);
+    ledger_heal(&b->book);
+    assert_unchanged(&before, b->pruner, 2);
+}
+
 static void set_values_makes_norms_known_until_the_next_token(void **state)
 {
     bench *b = *state;
@@ -103,6 +143,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_bench(set_values_gives_the_bits_of_csp_value_norms),
+        with_bench(set_values_gives_the_bits_of_csp_value_distances),
+        with_bench(set_values_without_memory_changes_nothing),
         with_bench(set_values_makes_norms_known_until_the_next_token),
         with_bench(set_values_refuses_bad_views),
         with_bench(set_values_of_nan_changes_nothing),

@@ -29,7 +29,7 @@ static csp_config settings(method how, uint32_t n_tokens, uint32_t budget)
     static const csp_preset presets[N_METHODS] = {
         [METHOD_FULL] = CSP_PRESET_STREAMING,
         [METHOD_CSP] = CSP_PRESET_DEFAULT,
-        [METHOD_REFERENCE] = CSP_PRESET_DEFAULT,
+        [METHOD_REFERENCE] = CSP_PRESET_REFERENCE,
         [METHOD_SNAPKV] = CSP_PRESET_SNAPKV,
         [METHOD_H2O] = CSP_PRESET_H2O,
         [METHOD_STREAMING] = CSP_PRESET_STREAMING,
@@ -42,9 +42,9 @@ static csp_config settings(method how, uint32_t n_tokens, uint32_t budget)
     if (how == METHOD_REFERENCE) {
         /* The published lists, filled up to the budget so that heads keep
            equally many. */
-        config.weigh_values = false;
-        config.auto_share = false;
-        config.sinks = 0;
+        config.selection = CSP_EXACT;
+        config.budget = budget;
+        config.n_intra = CSP_REST;
         config.n_inter = (budget - config.recent) / 2;
     }
     if (how == METHOD_RANDOM) {

@@ -51,6 +51,7 @@ csp_status scene_config(csp_scope scope, csp_config *config)
 
     config->scope = scope;
     config->weigh_rows = true;
+    config->center_values = false; /* a mean would be one more sum over ranks */
     return e;
 }
 

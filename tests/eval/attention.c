@@ -108,6 +108,7 @@ static void study_reader(reader *r, moment when, uint32_t first, uint32_t end,
     prompt p = testset_prompt(r->run->t, first);
     scene s = scene_make(&r->full, &r->seen, &p, !r->run->o->cache_only, first);
 
+    s.asked = when == AFTER_QUESTION;
     for (uint32_t i = first; i < end; ++i) {
         uint32_t n;
         float *rows = later_embeddings(r, i, r->full.position, &n);

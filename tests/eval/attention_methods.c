@@ -45,19 +45,20 @@ static csp_config half(uint32_t n_keys, uint32_t budget)
     return config;
 }
 
-static csp_config settings(study_method method, uint32_t n_keys,
+static csp_config settings(study_method method, bool asked, uint32_t n_keys,
                            uint32_t budget)
 {
+    const csp_preset csp = asked ? CSP_PRESET_DEFAULT : CSP_PRESET_AGNOSTIC;
     csp_config config = {0};
 
     switch (method) {
     case STUDY_CSP:
-        return preset(CSP_PRESET_DEFAULT, n_keys, budget);
+        return preset(csp, n_keys, budget);
     case STUDY_CSP_HALF:
         return half(n_keys, budget);
     case STUDY_JOINT:
     case STUDY_RANDOM:
-        config = preset(CSP_PRESET_DEFAULT, n_keys, budget);
+        config = preset(csp, n_keys, budget);
         config.auto_share = false;
         config.n_intra = config.n_inter = 0;
         if (method == STUDY_RANDOM)
@@ -157,12 +158,25 @@ static void score_randomly(const scene *s, uint32_t layer,
             (float)(next_random(&state) >> 40) * (1.0f / (1 << 24));
 }
 
+static void weigh(const csp_tensor *values, const csp_tokens *tokens,
+                  csp_importance *importance)
+{
+    const size_t size =
+        csp_value_distances_workspace_size(values->n_heads, values->n_cols);
+    void *workspace = take(size, 1);
+
+    csp_check(csp_value_distances(values, tokens, workspace, size,
+                                  importance->capacity, importance->value_norm),
+              "csp_value_distances");
+    free(workspace);
+}
+
 void choose(const scene *s, uint32_t layer, study_method method,
             uint32_t budget, choice *c)
 {
     const csp_tokens tokens = scene_tokens(s);
     const csp_tensor values = scene_rows(s, layer, s->full->values);
-    const csp_config config = settings(method, tokens.n_keys, budget);
+    const csp_config config = settings(method, s->asked, tokens.n_keys, budget);
     const csp_attention attention =
         scene_attention(s, layer, tokens.n_keys - config.first_vote);
     const size_t size = csp_select_workspace_size(&tokens, &config);
@@ -174,9 +188,7 @@ void choose(const scene *s, uint32_t layer, study_method method,
         clear(s, &c->importance);
     else
         score(s, &attention, &config, &c->importance);
-    csp_check(csp_value_norms(&values, &tokens, c->importance.capacity,
-                              c->importance.value_norm),
-              "csp_value_norms");
+    weigh(&values, &tokens, &c->importance);
     csp_check(
         csp_select(&c->importance, &tokens, &config, workspace, size, &c->kept),
         "csp_select");

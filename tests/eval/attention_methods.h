@@ -9,13 +9,13 @@
 #include <stdint.h>
 
 typedef enum study_method {
-    STUDY_CSP,      /* the default preset */
+    STUDY_CSP,      /* the preset for a question that is asked, or is not */
     STUDY_CSP_HALF, /* inter share 0.5, window and recent rows a tenth */
-    STUDY_JOINT,    /* the default preset, ranked without the split */
+    STUDY_JOINT,    /* that preset, ranked without the split */
     STUDY_H2O,      /* presets */
     STUDY_SNAPKV,
     STUDY_STREAMING,
-    STUDY_RANDOM, /* what the default preset protects, and any others */
+    STUDY_RANDOM, /* what that preset protects, and any others */
     N_STUDY_METHODS
 } study_method;
 

@@ -42,6 +42,7 @@ typedef struct scene {
     csp_span *spans;
     uint32_t n_spans;
     bool own_keys;      /* later tokens see each other, too */
+    bool asked;         /* the last tokens in the cache are a question */
     uint64_t seed;      /* of random pruning */
     uint32_t n;         /* later queries */
     later_rows *layers; /* [n_layers] */

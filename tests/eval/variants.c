@@ -18,7 +18,8 @@ struct recipe {
     enum { PRESET, BY_PROTOCOL, TENTH, HALF, ALL_ROWS } window;
     enum { AUTO, JOINT, SHARED } lists;
     double share; /* of the inter list, if SHARED */
-    enum { SAME, NONE, VALUES, VALUES_AND_ROWS } weights;
+    enum { SAME, NONE, NORMS, DISTANCES, DISTANCES_AND_ROWS } weights;
+    bool much_recent; /* a tenth of the rows, at most half of the budget */
     enum { PRESET_N, SOFTMAX, N_1 } n;
     bool no_pooling;
     enum { PRESET_SINKS, NO_SINKS, FOUR_SINKS } sinks;
@@ -31,7 +32,7 @@ struct recipe {
 };
 
 /* 1 + 1.5 rank rows, rounded up. */
-enum { COST_1 = 3, COST_4 = 7 };
+enum { COST_0 = 1, COST_1 = 3, COST_4 = 7 };
 
 static const recipe recipes[] = {
     {.name = "csp", .method = METHOD_CSP, .window = BY_PROTOCOL},
@@ -41,6 +42,11 @@ static const recipe recipes[] = {
      .correction = CORRECT_MOMENTS,
      .rank = 1,
      .cost = COST_1},
+    {.name = "csp_moments_rank0",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .correction = CORRECT_MOMENTS,
+     .cost = COST_0},
     {.name = "csp_moments_rank4",
      .method = METHOD_CSP,
      .window = BY_PROTOCOL,
@@ -111,15 +117,23 @@ static const recipe recipes[] = {
     {.name = "csp_tenth",
      .method = METHOD_CSP,
      .window = TENTH,
-     .weights = VALUES},
+     .weights = DISTANCES},
     {.name = "csp_half",
      .method = METHOD_CSP,
      .window = HALF,
-     .weights = VALUES_AND_ROWS},
+     .weights = DISTANCES_AND_ROWS},
     {.name = "csp_all",
      .method = METHOD_CSP,
      .window = ALL_ROWS,
-     .weights = VALUES_AND_ROWS},
+     .weights = DISTANCES_AND_ROWS},
+    {.name = "csp_half_recent",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .much_recent = true},
+    {.name = "csp_norms",
+     .method = METHOD_CSP,
+     .window = BY_PROTOCOL,
+     .weights = NORMS},
     {.name = "csp_no_sinks",
      .method = METHOD_CSP,
      .window = BY_PROTOCOL,
@@ -165,7 +179,7 @@ static const recipe recipes[] = {
      .window = TENTH,
      .lists = JOINT,
      .sinks = NO_SINKS,
-     .weights = VALUES},
+     .weights = DISTANCES},
     {.name = "joint_by_protocol",
      .method = METHOD_CSP,
      .window = BY_PROTOCOL,
@@ -202,26 +216,28 @@ enum { N_RECIPES = sizeof recipes / sizeof *recipes };
 _Static_assert((int)N_RECIPES <= (int)MAX_VARIANTS,
                "more than there is room for");
 
-/* A budget lower by a summary's rows, and recent rows that fit into it. */
+/* A budget lower by a summary's rows, and recent rows in proportion. */
 static void pay(uint32_t rows, csp_config *config)
 {
-    const uint32_t least = config->sinks + 2;
+    const uint32_t before = config->budget, least = config->sinks + 2;
 
-    if (config->budget <= least)
+    if (before <= least)
         return;
-    config->budget =
-        config->budget > least + rows ? config->budget - rows : least;
-    const uint32_t most = (config->budget - config->sinks) / 2;
-    if (config->recent > most)
-        config->recent = most;
+    config->budget = before > least + rows ? before - rows : least;
+    config->recent = config->recent * config->budget / before;
+}
+
+static uint32_t much_recent(uint32_t n_rows, uint32_t budget)
+{
+    const uint32_t recent = n_rows / 10 < budget / 2 ? n_rows / 10 : budget / 2;
+
+    return recent > 0 ? recent : 1;
 }
 
 static void set_window(int window, uint32_t n_rows, csp_config *config)
 {
-    const uint32_t half = config->budget / 2;
-    uint32_t recent = n_rows / 10 < half ? n_rows / 10 : half;
+    const uint32_t recent = much_recent(n_rows, config->budget);
 
-    recent = recent > 0 ? recent : 1;
     config->recent = recent;
     config->first_vote = window == TENTH  ? n_rows - recent
                          : window == HALF ? n_rows - n_rows / 2
@@ -256,9 +272,13 @@ static void adjust(const void *context, uint32_t n_rows,
         set_window(r->window, n_rows, config);
     if (r->method == METHOD_CSP)
         set_lists(r, config);
-    if (r->weights != SAME) {
+    if (r->much_recent)
+        config->recent = much_recent(n_rows, config->budget);
+    if (r->weights == NORMS) {
+        config->center_values = false;
+    } else if (r->weights != SAME) {
         config->weigh_values = r->weights != NONE;
-        config->weigh_rows = r->weights == VALUES_AND_ROWS;
+        config->weigh_rows = r->weights == DISTANCES_AND_ROWS;
     }
     if (r->floor > 0.0)
         config->head_floor = r->floor;
