@@ -1,0 +1,33 @@
+/*
+ * output.h - files that appear whole or not at all
+ *
+ * Each is written under a temporary name beside its own and renamed when all
+ * of them are complete.
+ */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include "message.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct output {
+    char *path, *temporary;
+    int descriptor;
+} output;
+
+outcome output_open(const char *path, output *o);
+outcome output_write(output *o, const void *bytes, size_t size);
+outcome output_write_at(output *o, uint64_t offset, const void *bytes,
+                        size_t size);
+
+/* Rename all, or after any error none; either way they are closed. */
+outcome output_commit(output *files, uint32_t n_files);
+void output_abandon(output *files, uint32_t n_files);
+
+/* Begin a .npy file in C order: 'descr' is "<f4", "<u4" or "|u1". */
+outcome output_npy(output *o, const char *descr, uint32_t rank,
+                   const uint64_t *shape);
+
+#endif /* CLI_OUTPUT_H */

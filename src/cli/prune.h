@@ -1,0 +1,46 @@
+/*
+ * prune.h - scores to a decision, layer by layer
+ *
+ * What `csp prune` writes to files and `csp report` draws.
+ */
+#ifndef CLI_PRUNE_H
+#define CLI_PRUNE_H
+
+#include "csp.h"
+#include "message.h"
+
+#include <stdint.h>
+
+/* Everything the options of `csp prune` say; prune_options.h reads them. */
+typedef struct prune_options prune_options;
+
+/* What all layers have in common. */
+typedef struct prune_shape {
+    uint32_t n_layers; /* 1 where the input has no such axis */
+    uint32_t n_heads, n_kv_heads, n_queries, n_keys;
+    const csp_span *spans;
+    uint32_t n_spans;
+} prune_shape;
+
+/* The decision for one layer, valid during the call. */
+typedef struct prune_layer {
+    uint32_t layer;
+    const csp_attention *attention;
+    const csp_tokens *tokens;
+    const csp_importance *importance;
+    const csp_kept *kept; /* n_lists is 1 or n_kv_heads */
+    const float *sink_logits;
+    const float *residual; /* NULL: no values given */
+} prune_layer;
+
+/*
+ * Prune each layer of the input and hand it to 'layer' in order; the first
+ * outcome but DONE ends it.  Holds one layer in memory, except where all
+ * layers share a list.
+ */
+outcome prune_run(const prune_options *options,
+                  outcome (*begin)(void *context, const prune_shape *shape),
+                  outcome (*layer)(void *context, const prune_layer *layer),
+                  void *context);
+
+#endif /* CLI_PRUNE_H */
