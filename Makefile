@@ -5,9 +5,10 @@
     bench bench-peers bench-scaling eval format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
-SOURCES = $(wildcard include/*.h src/*.[ch] examples/*.[ch] examples/*.cpp tests/*.[ch] \
+SOURCES = $(wildcard include/*.h src/*.[ch] src/cli/*.[ch] examples/*.[ch] \
+    examples/*.cpp tests/*.[ch] \
     tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] tests/eval/*.[ch] \
-    tests/mini_engine/*.[ch] \
+    tests/mini_engine/*.[ch] tests/cli/*.[ch] \
     examples/*/*.[ch])
 
 # CMake's own make must not hear of this one.
