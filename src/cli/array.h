@@ -7,24 +7,13 @@
 #ifndef CLI_ARRAY_H
 #define CLI_ARRAY_H
 
+#include "elements.h"
 #include "message.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum { MAX_RANK = 8 };
-
-typedef enum element {
-    ELEMENT_F16,
-    ELEMENT_BF16,
-    ELEMENT_F32,
-    ELEMENT_F64,
-    ELEMENT_U8,
-    ELEMENT_U16,
-    ELEMENT_U32,
-    ELEMENT_I32,
-    ELEMENT_I64
-} element;
 
 typedef struct array {
     char *name; /* for messages: the file, and the tensor in it */
@@ -36,7 +25,8 @@ typedef struct array {
     uint32_t rank;
     uint64_t shape[MAX_RANK];
     uint64_t n_elements;
-    uint64_t begin; /* byte in the file */
+    uint64_t begin;        /* byte in the file */
+    unsigned char *buffer; /* a piece of the file, for reading */
 } array;
 
 /*
@@ -44,6 +34,8 @@ typedef struct array {
  *
  * 'tensor'  name in a .safetensors file; NULL: it has to have but one.
  * 'bf16'    16-bit unsigned integers are bfloat16.
+ *
+ * Release it with array_close; after an error there is nothing to release.
  */
 outcome array_open(const char *path, const char *tensor, bool bf16, array *a);
 void array_close(array *a);
@@ -52,6 +44,9 @@ void array_close(array *a);
  * Elements [first, first + count) in C order, whatever the order of the file,
  * as they are but in native byte order; or as floats, which takes every type
  * of floating-point number, f64 rounded to nearest.
+ *
+ * Where a.fortran, every call may pass over the whole file, so ask for much
+ * at once.
  */
 outcome array_read(const array *a, uint64_t first, uint64_t count, void *out);
 outcome array_read_floats(const array *a, uint64_t first, uint64_t count,
