@@ -2,7 +2,8 @@
  * output.h - files that appear whole or not at all
  *
  * Each is written under a temporary name beside its own and renamed when all
- * of them are complete.
+ * of them are complete.  SIGINT, SIGTERM and SIGHUP take the temporary files
+ * with them.
  */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
@@ -12,11 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How many may be open at once. */
+enum { MAX_OUTPUTS = 16 };
+
 typedef struct output {
     char *path, *temporary;
     int descriptor;
 } output;
 
+/* After an error there is nothing to abandon. */
 outcome output_open(const char *path, output *o);
 outcome output_write(output *o, const void *bytes, size_t size);
 outcome output_write_at(output *o, uint64_t offset, const void *bytes,
@@ -26,7 +31,8 @@ outcome output_write_at(output *o, uint64_t offset, const void *bytes,
 outcome output_commit(output *files, uint32_t n_files);
 void output_abandon(output *files, uint32_t n_files);
 
-/* Begin a .npy file in C order: 'descr' is "<f4", "<u4" or "|u1". */
+/* Begin a .npy file in C order: 'descr' is "<f4", "<u4" or "|u1", and a
+   big-endian machine writes ">f4": the numbers follow as memory has them. */
 outcome output_npy(output *o, const char *descr, uint32_t rank,
                    const uint64_t *shape);
 

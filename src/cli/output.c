@@ -1,0 +1,353 @@
+/*
+ * output.c - files that appear whole or not at all
+ *
+ * The temporary names are kept where a signal handler finds them.  While one
+ * is entered or taken out, the signals wait.
+ */
+#include "output.h"
+
+#include "elements.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    MAX_TRIES = 100, /* names in use by others */
+    HEADER_UNIT = 64 /* data of a .npy file begins at a multiple of this */
+};
+
+/* ---- Signals ------------------------------------------------------------- */
+
+static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+
+enum { N_SIGNALS = sizeof signals / sizeof *signals };
+
+/* Changed only while the signals wait; NULL: free. */
+static char *volatile pending[MAX_OUTPUTS];
+
+static void unlink_pending(int signal_number)
+{
+    for (int i = 0; i < MAX_OUTPUTS; i++)
+        if (pending[i] != NULL)
+            unlink(pending[i]);
+    /* SA_RESETHAND: the default action ends the program now. */
+    raise(signal_number);
+}
+
+static void catch_signals(void)
+{
+    static bool done;
+    struct sigaction action = {.sa_handler = unlink_pending,
+                               .sa_flags = (int)SA_RESETHAND};
+    struct sigaction old;
+
+    if (done)
+        return;
+    done = true;
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < N_SIGNALS; i++) {
+        /* What is ignored, as by nohup, stays so. */
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            sigaction(signals[i], &action, NULL);
+    }
+}
+
+static void hold_signals(sigset_t *before)
+{
+    sigset_t held;
+
+    sigemptyset(&held);
+    for (int i = 0; i < N_SIGNALS; i++)
+        sigaddset(&held, signals[i]);
+    sigprocmask(SIG_BLOCK, &held, before);
+}
+
+static void release_signals(const sigset_t *before)
+{
+    sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+/* Put 'now' where 'before' was; false: there was no such place. */
+static bool change_pending(const char *before, char *now)
+{
+    for (int i = 0; i < MAX_OUTPUTS; i++) {
+        if (pending[i] == before) {
+            pending[i] = now;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Opening ------------------------------------------------------------- */
+
+/* "FOLDER/.csp-PROCESS-NUMBER.tmp" for "FOLDER/NAME"; NULL: no memory. */
+static char *temporary_name(const char *path, unsigned long number)
+{
+    static const char form[] = "%.*s.csp-%ld-%lu.tmp";
+    const char *slash = strrchr(path, '/');
+    const size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+    const size_t size = folder + sizeof form + 2 * 20; /* digits of 64 bits */
+    char *name = malloc(size);
+
+    if (name != NULL)
+        snprintf(name, size, form, (int)folder, path, (long)getpid(), number);
+    return name;
+}
+
+/* What cannot be replaced by a file is refused before there is work in it. */
+static outcome check_target(const char *path)
+{
+    struct stat status;
+
+    if (path[0] == '\0' || path[strlen(path) - 1] == '/')
+        return fail(IO_FAILED, "%s: is no name for a file", path);
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return fail(IO_FAILED, "%s: exists and is no regular file", path);
+    return DONE;
+}
+
+static outcome create(const char *path, output *o)
+{
+    static unsigned long number;
+
+    for (int i = 0; i < MAX_TRIES; i++) {
+        char *name = temporary_name(path, number++);
+        if (name == NULL)
+            return fail(INTERNAL, "%s: not enough memory", path);
+        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            o->temporary = name;
+            o->descriptor = fd;
+            return DONE;
+        }
+        free(name);
+        if (errno != EEXIST && errno != EINTR)
+            break;
+    }
+    return fail(IO_FAILED, "%s: a file beside it cannot be made: %s", path,
+                strerror(errno));
+}
+
+outcome output_open(const char *path, output *o)
+{
+    sigset_t before;
+    outcome result = check_target(path);
+
+    *o = (output){.descriptor = -1};
+    if (result != DONE)
+        return result;
+    o->path = strdup(path);
+    if (o->path == NULL)
+        return fail(INTERNAL, "%s: not enough memory", path);
+    catch_signals();
+    hold_signals(&before);
+    result = create(path, o);
+    if (result == DONE && !change_pending(NULL, o->temporary))
+        result = fail(INTERNAL, "%s: too many files are open", path);
+    release_signals(&before);
+    if (result != DONE)
+        output_abandon(o, 1);
+    return result;
+}
+
+/* ---- Writing ------------------------------------------------------------- */
+
+static outcome write_failed(const output *o, int error)
+{
+    return fail(IO_FAILED, "%s: cannot be written: %s", o->path,
+                strerror(error));
+}
+
+outcome output_write(output *o, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+
+    while (size > 0) {
+        ssize_t n = write(o->descriptor, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return write_failed(o, n < 0 ? errno : EIO);
+        at += n;
+        size -= (size_t)n;
+    }
+    return DONE;
+}
+
+outcome output_write_at(output *o, uint64_t offset, const void *bytes,
+                        size_t size)
+{
+    const unsigned char *at = bytes;
+
+    while (size > 0) {
+        const off_t place = (off_t)offset;
+        if (place < 0 || (uint64_t)place != offset)
+            return write_failed(o, EFBIG);
+        ssize_t n = pwrite(o->descriptor, at, size, place);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return write_failed(o, n < 0 ? errno : EIO);
+        at += n;
+        size -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return DONE;
+}
+
+/* ---- The end ------------------------------------------------------------- */
+
+/* Close what is open; an error may be that of a write before. */
+static outcome close_file(output *o)
+{
+    const int fd = o->descriptor;
+
+    o->descriptor = -1;
+    if (fd >= 0 && close(fd) != 0 && errno != EINTR)
+        return write_failed(o, errno);
+    return DONE;
+}
+
+static void forget(output *o)
+{
+    if (o->temporary != NULL)
+        change_pending(o->temporary, NULL);
+    free(o->temporary);
+    free(o->path);
+    *o = (output){.descriptor = -1};
+}
+
+void output_abandon(output *files, uint32_t n_files)
+{
+    sigset_t before;
+
+    hold_signals(&before);
+    for (uint32_t i = 0; i < n_files; i++) {
+        if (files[i].descriptor >= 0)
+            close(files[i].descriptor);
+        if (files[i].temporary != NULL)
+            unlink(files[i].temporary);
+        forget(&files[i]);
+    }
+    release_signals(&before);
+}
+
+/*
+ * Let the file take its place; *old receives another name of what was there,
+ * if something was and 'keep' says that it may be wanted back.
+ */
+static outcome take_place(output *o, bool keep, char **old)
+{
+    *old = NULL;
+    if (keep && access(o->path, F_OK) == 0) {
+        *old = malloc(strlen(o->temporary) + sizeof ".old");
+        if (*old == NULL)
+            return fail(INTERNAL, "%s: not enough memory", o->path);
+        sprintf(*old, "%s.old", o->temporary);
+        if (rename(o->path, *old) != 0) {
+            free(*old);
+            *old = NULL;
+            return write_failed(o, errno);
+        }
+    }
+    if (rename(o->temporary, o->path) == 0)
+        return DONE;
+    outcome result = write_failed(o, errno);
+    if (*old != NULL)
+        rename(*old, o->path);
+    free(*old);
+    *old = NULL;
+    return result;
+}
+
+/* Take back what take_place did to the first 'n' files. */
+static void give_back(output *files, uint32_t n, char **old)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (old[i] != NULL)
+            rename(old[i], files[i].path);
+        else
+            unlink(files[i].path);
+    }
+}
+
+/* The signals wait meanwhile. */
+static outcome rename_all(output *files, uint32_t n_files)
+{
+    char *old[MAX_OUTPUTS] = {NULL};
+    outcome result = DONE;
+    uint32_t n = 0;
+
+    /* Behind the last there is nothing left that could fail. */
+    while (n < n_files && result == DONE) {
+        result = take_place(&files[n], n + 1 < n_files, &old[n]);
+        n += result == DONE;
+    }
+    if (result != DONE)
+        give_back(files, n, old);
+    for (uint32_t i = 0; i < n; i++) {
+        if (old[i] != NULL)
+            unlink(old[i]);
+        free(old[i]);
+    }
+    return result;
+}
+
+outcome output_commit(output *files, uint32_t n_files)
+{
+    sigset_t before;
+    outcome result = DONE;
+
+    if (n_files > MAX_OUTPUTS)
+        result = fail(INTERNAL, "too many files to finish at once");
+    for (uint32_t i = 0; i < n_files && result == DONE; i++)
+        result = close_file(&files[i]);
+    if (result == DONE) {
+        hold_signals(&before);
+        result = rename_all(files, n_files);
+        for (uint32_t i = 0; i < n_files && result == DONE; i++)
+            forget(&files[i]);
+        release_signals(&before);
+    }
+    if (result != DONE)
+        output_abandon(files, n_files);
+    return result;
+}
+
+/* ---- .npy ---------------------------------------------------------------- */
+
+outcome output_npy(output *o, const char *descr, uint32_t rank,
+                   const uint64_t *shape)
+{
+    /* Magic, version 1.0 and the length, then at most 8 counts of up to 20
+       digits. */
+    unsigned char header[6 * HEADER_UNIT];
+    char *text = (char *)header + 10;
+    const char order =
+        descr[0] == '<' && element_is_swapped(true) ? '>' : descr[0];
+    size_t used = (size_t)sprintf(
+        text, "{'descr': '%c%.8s', 'fortran_order': False, 'shape': (", order,
+        descr + 1);
+
+    for (uint32_t i = 0; i < rank; i++)
+        used += (size_t)sprintf(text + used, "%s%llu%s", i > 0 ? " " : "",
+                                (unsigned long long)shape[i],
+                                i + 1 < rank || rank == 1 ? "," : "");
+    used += (size_t)sprintf(text + used, "), }");
+    /* With the newline behind it, whole units. */
+    size_t size = (10 + used) / HEADER_UNIT * HEADER_UNIT + HEADER_UNIT;
+    memset(text + used, ' ', size - 10 - used);
+    header[size - 1] = '\n';
+    memcpy(header, "\x93NUMPY\x01\x00", 8);
+    header[8] = (unsigned char)((size - 10) & 255);
+    header[9] = (unsigned char)((size - 10) >> 8);
+    return output_write(o, header, size);
+}
