@@ -22,7 +22,8 @@ typedef enum outcome {
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-outcome fail(outcome result, const char *format, ...);
+outcome
+fail(outcome result, const char *format, ...);
 
 /* Show how much is done, where standard error is a terminal. */
 void progress(const char *what, uint64_t done, uint64_t all);
