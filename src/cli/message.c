@@ -7,6 +7,7 @@
  */
 #include "message.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,8 +45,7 @@ static size_t escape_byte(char *dst, unsigned char c)
     return MAX_ESCAPE;
 }
 
-/* 'text' escaped, cut where dst[0..size) ends. */
-static void escape(char *dst, size_t size, const char *text)
+void escape(char *dst, size_t size, const char *text)
 {
     size_t used = 0;
 
@@ -66,6 +66,14 @@ outcome fail(outcome result, const char *format, ...)
     escape(line, sizeof line, text);
     fprintf(stderr, "csp: %s\n", line);
     return result;
+}
+
+outcome flush_output(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return fail(IO_FAILED, "standard output cannot be written: %s",
+                    strerror(errno));
+    return DONE;
 }
 
 static int64_t milliseconds(void)

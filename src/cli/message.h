@@ -4,6 +4,7 @@
 #ifndef CLI_MESSAGE_H
 #define CLI_MESSAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* How a command ended; main returns it. */
@@ -24,6 +25,14 @@ __attribute__((format(printf, 2, 3)))
 #endif
 outcome
 fail(outcome result, const char *format, ...);
+
+/* 'text' as fail prints it, cut where dst[0..size) ends: for names on standard
+   output. */
+void escape(char *dst, size_t size, const char *text);
+
+/* To be the last of what a command prints on standard output: IO_FAILED if
+   some of it did not get there. */
+outcome flush_output(void);
 
 /* Show how much is done, where standard error is a terminal. */
 void progress(const char *what, uint64_t done, uint64_t all);
