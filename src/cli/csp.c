@@ -14,7 +14,11 @@ typedef struct command {
 } command;
 
 /* In the order of --help; the last has no name. */
-static const command commands[] = {{NULL, NULL, NULL}};
+static const command commands[] = {
+    {"compact", "gather a cache of keys or values by a keep list",
+     command_compact},
+    {"inspect", "what is in a file of numbers", command_inspect},
+    {NULL, NULL, NULL}};
 
 static outcome print_version(void)
 {
