@@ -9,6 +9,7 @@
 #include "pool.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -54,6 +55,20 @@ static void *thread_main(void *context)
     return NULL;
 }
 
+/* Signals are the caller's, who may hold them back while it must not be
+   disturbed. */
+static void start_threads(pool *p)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (p->n_threads + 1 < p->n_workers &&
+           pthread_create(&p->threads[p->n_threads], NULL, thread_main, p) == 0)
+        p->n_threads++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 pool *pool_start(uint32_t n_workers)
 {
     pool *p = calloc(1, sizeof *p);
@@ -64,9 +79,7 @@ pool *pool_start(uint32_t n_workers)
     p->wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     p->done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     p->n_workers = n_workers;
-    while (p->n_threads + 1 < n_workers &&
-           pthread_create(&p->threads[p->n_threads], NULL, thread_main, p) == 0)
-        p->n_threads++;
+    start_threads(p);
     return p;
 }
 
