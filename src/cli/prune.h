@@ -9,6 +9,7 @@
 #include "csp.h"
 #include "message.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Everything the options of `csp prune` say; prune_options.h reads them. */
@@ -16,21 +17,33 @@ typedef struct prune_options prune_options;
 
 /* What all layers have in common. */
 typedef struct prune_shape {
-    uint32_t n_layers; /* 1 where the input has no such axis */
+    bool has_layers;   /* the input has such an axis */
+    uint32_t n_layers; /* 1 where it has not */
     uint32_t n_heads, n_kv_heads, n_queries, n_keys;
+    uint32_t first_query; /* token of the first row */
+    uint32_t value_dim;   /* 0: no values given */
+    bool has_sinks;       /* the input says what dropped tokens weighed */
     const csp_span *spans;
     uint32_t n_spans;
+    const char *scores;       /* what the file holds: "f32 [4][42][191]" */
+    const csp_config *config; /* as used */
 } prune_shape;
+
+/* Seconds spent so far. */
+typedef struct prune_times {
+    double read, score, select, calibrate;
+} prune_times;
 
 /* The decision for one layer, valid during the call. */
 typedef struct prune_layer {
     uint32_t layer;
     const csp_attention *attention;
     const csp_tokens *tokens;
-    const csp_importance *importance;
-    const csp_kept *kept; /* n_lists is 1 or n_kv_heads */
-    const float *sink_logits;
-    const float *residual; /* NULL: no values given */
+    const csp_importance *importance; /* as scored, before weights, pooling */
+    const csp_kept *kept;             /* n_lists is 1 or n_kv_heads */
+    const float *sink_logits;         /* [n_heads]; NULL without has_sinks */
+    const float *residual; /* [n_heads][value_dim]; NULL also without values */
+    const prune_times *times;
 } prune_layer;
 
 /*
