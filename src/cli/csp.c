@@ -15,10 +15,12 @@ typedef struct command {
 
 /* In the order of --help; the last has no name. */
 static const command commands[] = {
+    {"prune", "choose the tokens to keep", command_prune},
     {"compact", "gather a cache of keys or values by a keep list",
      command_compact},
     {"inspect", "what is in a file of numbers", command_inspect},
-    {NULL, NULL, NULL}};
+    {NULL, NULL, NULL},
+};
 
 static outcome print_version(void)
 {
@@ -57,18 +59,15 @@ static const command *find(const char *name)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        fputs("csp: no command; see csp --help\n", stderr);
-        return BAD_USAGE;
-    }
+    if (argc < 2)
+        return (int)fail(BAD_USAGE, "expected a command; see csp --help");
     if (strcmp(argv[1], "--help") == 0)
         return (int)print_help();
     if (strcmp(argv[1], "--version") == 0)
         return (int)print_version();
     const command *c = find(argv[1]);
-    if (c == NULL) {
-        fputs("csp: unknown command; see csp --help\n", stderr);
-        return BAD_USAGE;
-    }
+    if (c == NULL)
+        return (int)fail(BAD_USAGE, "unknown command %s; see csp --help",
+                         argv[1]);
     return (int)c->run(argc - 1, argv + 1);
 }

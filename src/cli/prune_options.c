@@ -271,7 +271,7 @@ static outcome take_all(int argc, char **argv, const own_options *own,
                         prune_options *o)
 {
     struct option all[N_PRUNE_OPTIONS + MAX_OWN + 2];
-    char letters[2 * MAX_OWN + 2] = ":";
+    char letters[2 * MAX_OWN + 3] = "+:"; /* stop at every other word */
     outcome result = DONE;
 
     strncat(letters, own->letters, 2 * MAX_OWN);
