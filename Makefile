@@ -5,7 +5,7 @@
     bench bench-peers bench-scaling eval format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
-SOURCES = $(wildcard include/*.h src/*.[ch] src/cli/*.[ch] examples/*.[ch] \
+SOURCES = $(wildcard include/*.h src/*.[ch] src/cli/*.[ch] src/cli/*/*.[ch] examples/*.[ch] \
     examples/*.cpp tests/*.[ch] \
     tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] tests/eval/*.[ch] \
     tests/mini_engine/*.[ch] tests/cli/*.[ch] \

@@ -8,7 +8,7 @@
  * The seed is fixed: a kind is the same file everywhere.
  */
 #include "tiny_gguf.h"
-#include "../random.h"
+#include "../../src/cli/digest/random.h"
 
 #include <math.h>
 #include <stdio.h>

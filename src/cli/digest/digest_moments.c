@@ -5,6 +5,8 @@
  */
 #include "digest.h"
 
+#include <string.h>
+
 enum {
     MOST_DIM = 24, /* eigenvectors of larger matrices take their time */
     MOST_RANK = 3,
@@ -27,7 +29,7 @@ typedef struct room {
 static room the_room;
 static unsigned char workspace[1 << 20];
 
-static csp_moments add_moments(uint64_t *digest, const sample *s,
+static csp_moments add_moments(uint64_t *digest, sample *s,
                                const csp_kept *kept)
 {
     room *r = &the_room;
@@ -36,9 +38,9 @@ static csp_moments add_moments(uint64_t *digest, const sample *s,
                                  r->key_key, r->key_value, s->n_kv_heads,
                                  s->dim,     s->dim};
 
-    assert_ok(csp_moments_add(&s->keys.view, &s->values.view, &s->tokens, kept,
-                              &s->config.compute, workspace, sizeof workspace,
-                              &moments));
+    expect_ok(s, csp_moments_add(&s->keys.view, &s->values.view, &s->tokens,
+                                 kept, &s->config.compute, workspace,
+                                 sizeof workspace, &moments));
     digest_doubles(digest, r->count, s->n_kv_heads);
     digest_doubles(digest, r->key, n);
     digest_doubles(digest, r->value, n);
@@ -47,7 +49,7 @@ static csp_moments add_moments(uint64_t *digest, const sample *s,
     return moments;
 }
 
-static csp_summary summarise(uint64_t *digest, const sample *s,
+static csp_summary summarise(uint64_t *digest, sample *s,
                              const csp_moments *moments)
 {
     room *r = &the_room;
@@ -56,7 +58,7 @@ static csp_summary summarise(uint64_t *digest, const sample *s,
                                  r->variance, CSP_F32,   s->n_kv_heads,
                                  s->dim,      s->dim,    rank};
 
-    assert_ok(csp_summarise(moments, workspace, sizeof workspace, &summary));
+    expect_ok(s, csp_summarise(moments, workspace, sizeof workspace, &summary));
     digest_floats(digest, r->keys,
                   (size_t)s->n_kv_heads * (1 + 2 * rank) * s->dim);
     digest_floats(digest, r->values,
@@ -66,17 +68,17 @@ static csp_summary summarise(uint64_t *digest, const sample *s,
     return summary;
 }
 
-static csp_fit fit(uint64_t *digest, const sample *s, const csp_kept *kept,
+static csp_fit fit(uint64_t *digest, sample *s, const csp_kept *kept,
                    const csp_summary *summary)
 {
     room *r = &the_room;
     const csp_fit fit = {r->offset, r->slope, r->limit};
     double sums[MAX_HEADS * CSP_FIT_SUMS] = {0.0};
 
-    assert_ok(csp_fit_rows(&s->attention, &s->tokens, kept, summary,
-                           &s->config.compute, workspace, sizeof workspace,
-                           sums));
-    assert_ok(csp_fit_finish(sums, s->n_heads, &fit));
+    expect_ok(s, csp_fit_rows(&s->attention, &s->tokens, kept, summary,
+                              &s->config.compute, workspace, sizeof workspace,
+                              sums));
+    expect_ok(s, csp_fit_finish(sums, s->n_heads, &fit));
     digest_doubles(digest, sums, (size_t)s->n_heads * CSP_FIT_SUMS);
     digest_floats(digest, r->offset, s->n_heads);
     digest_floats(digest, r->slope, s->n_heads);
@@ -85,8 +87,8 @@ static csp_fit fit(uint64_t *digest, const sample *s, const csp_kept *kept,
 }
 
 /* Outputs are any numbers. */
-static void correct(uint64_t *digest, const sample *s,
-                    const csp_summary *summary, const csp_fit *fit)
+static void correct(uint64_t *digest, sample *s, const csp_summary *summary,
+                    const csp_fit *fit)
 {
     room *r = &the_room;
     const csp_tensor outputs = csp_tensor_packed(
@@ -96,15 +98,15 @@ static void correct(uint64_t *digest, const sample *s,
 
     for (size_t i = 0; i < N_OUTPUTS; i++)
         r->outputs[i] = (float)(i % 17) * 0.25f;
-    assert_ok(csp_correct_summary(&outputs, &s->queries.view,
-                                  s->attention.scale, &lse, CSP_LSE_NATURAL,
-                                  summary, fit, &s->config.compute, workspace,
-                                  sizeof workspace, r->outputs));
+    expect_ok(s, csp_correct_summary(&outputs, &s->queries.view,
+                                     s->attention.scale, &lse, CSP_LSE_NATURAL,
+                                     summary, fit, &s->config.compute,
+                                     workspace, sizeof workspace, r->outputs));
     digest_floats(digest, r->outputs,
                   (size_t)s->n_heads * s->n_queries * s->dim);
 }
 
-void digest_moments(uint64_t *digest, const sample *s, const csp_kept *kept)
+void digest_moments(uint64_t *digest, sample *s, const csp_kept *kept)
 {
     if (s->attention.source != CSP_QUERY_KEY || s->attention.softcap != 0.0f ||
         s->dim > MOST_DIM)

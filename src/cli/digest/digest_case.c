@@ -16,7 +16,7 @@ static uint32_t draw_n_keys(random_source *random)
         return random_between(random, 1, 64);
     if (kind < 92)
         return random_between(random, 65, 200);
-    return kind < 96 ? edges[random_below(random, COUNT(edges))]
+    return kind < 96 ? edges[random_below(random, LENGTH(edges))]
                      : random_between(random, 201, MAX_KEYS);
 }
 
@@ -26,7 +26,7 @@ static void draw_shape(sample *s)
     random_source *random = &s->random;
 
     s->n_kv_heads = random_between(random, 1, MAX_KV_HEADS);
-    s->n_heads = s->n_kv_heads * groups[random_below(random, COUNT(groups))];
+    s->n_heads = s->n_kv_heads * groups[random_below(random, LENGTH(groups))];
     s->n_keys = draw_n_keys(random);
     s->n_queries = random_between(
         random, 1, s->n_keys < MAX_QUERIES ? s->n_keys : MAX_QUERIES);
@@ -130,9 +130,9 @@ static void draw_preset(sample *s)
 {
     const csp_preset preset = (csp_preset)random_below(&s->random, 6);
 
-    assert_ok(csp_config_preset(preset, s->n_keys,
-                                random_below(&s->random, s->n_keys + 1),
-                                &s->config));
+    expect_ok(s, csp_config_preset(preset, s->n_keys,
+                                   random_below(&s->random, s->n_keys + 1),
+                                   &s->config));
     if (s->tokens.counts != NULL)
         s->config.scope = CSP_PER_HEAD;
 }
@@ -141,7 +141,7 @@ void draw_settings(sample *s)
 {
     static const double ns[] = {0.0, 1.0, 1.0, 2.5, 1e-30, 1e30};
 
-    assert_ok(csp_config_init(&s->config));
+    expect_ok(s, csp_config_init(&s->config));
     if (random_chance(&s->random, 25)) {
         draw_preset(s);
     } else {
@@ -152,7 +152,7 @@ void draw_settings(sample *s)
     if (random_chance(&s->random, 30))
         s->config.first_vote = s->attention.first_query +
                                random_below(&s->random, s->n_queries + 1);
-    s->config.n = ns[random_below(&s->random, COUNT(ns))];
+    s->config.n = ns[random_below(&s->random, LENGTH(ns))];
     if (s->attention.source == CSP_PROBABILITIES &&
         s->attention.lse.data == NULL)
         s->config.n = 0.0;
@@ -164,6 +164,7 @@ void draw_settings(sample *s)
 void draw_case(sample *s, uint64_t seed, bool fresh)
 {
     s->random.state = seed;
+    s->status = CSP_OK;
     draw_shape(s);
     draw_tokens(s, fresh);
     draw_attention(s);

@@ -6,9 +6,12 @@
  */
 #include "digest.h"
 
-#include <float.h>
+#include "../../numeric.h"
 
-#include "numeric.h"
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <string.h>
 
 /* ---- Layouts ------------------------------------------------------------- */
 
@@ -47,8 +50,8 @@ static void lay_out(random_source *random, csp_dtype dtype, uint32_t n_heads,
         view->head_stride = 0;
     }
     view->data = to->data;
-    assert_true(n_heads * n_rows * (n_cols * size + 12) + 16 + n_heads * size <=
-                sizeof to->memory);
+    assert(n_heads * n_rows * (n_cols * size + 12) + 16 + n_heads * size <=
+           sizeof to->memory);
 }
 
 static void put(array *to, size_t h, size_t r, size_t c, float x)
@@ -109,7 +112,7 @@ static float draw_masked(random_source *random, csp_dtype dtype)
 
     if (dtype == CSP_F16)
         return random_chance(random, 50) ? -INFINITY : -65504.0f;
-    return masked[random_below(random, COUNT(masked))];
+    return masked[random_below(random, LENGTH(masked))];
 }
 
 static float draw_huge(random_source *random, csp_dtype dtype)
@@ -119,7 +122,7 @@ static float draw_huge(random_source *random, csp_dtype dtype)
 
     if (dtype == CSP_F16)
         return random_chance(random, 50) ? 65504.0f : -65472.0f;
-    return huge[random_below(random, COUNT(huge))];
+    return huge[random_below(random, LENGTH(huge))];
 }
 
 static float draw_logit(random_source *random, const recipe *like, float offset)
@@ -151,7 +154,7 @@ static void draw_row(random_source *random, const recipe *like, uint32_t h,
     static const float offsets[] = {0.0f,    40.0f,   -40.0f,  150.0f,
                                     -150.0f, 3000.0f, -3000.0f};
     const bool empty = random_chance(random, like->empty_percent);
-    const float offset = offsets[random_below(random, COUNT(offsets))];
+    const float offset = offsets[random_below(random, LENGTH(offsets))];
 
     for (uint32_t c = 0; c < to->view.n_cols; c++) {
         const bool masked = empty || c < like->hidden ||
@@ -185,7 +188,7 @@ static void draw_logits(sample *s)
     const recipe like = {
         .style = (style)random_below(random, N_STYLES),
         .dtype = (csp_dtype)random_below(random, 3),
-        .masked_percent = percents[random_below(random, COUNT(percents))],
+        .masked_percent = percents[random_below(random, LENGTH(percents))],
         .empty_percent = random_chance(random, 30) ? 25 : 0,
         .hidden =
             random_chance(random, 15) ? random_below(random, s->n_keys) : 0};
@@ -246,8 +249,8 @@ static void draw_query_key(sample *s)
     draw_all(s, 2, &s->keys);
     attention->queries = s->queries.view;
     attention->keys = s->keys.view;
-    attention->scale = scales[random_below(random, COUNT(scales))];
-    attention->softcap = softcaps[random_below(random, COUNT(softcaps))];
+    attention->scale = scales[random_below(random, LENGTH(scales))];
+    attention->softcap = softcaps[random_below(random, LENGTH(softcaps))];
 }
 
 void draw_attention(sample *s)

@@ -3,14 +3,17 @@
  *
  * A case is made from its number by integers and exact arithmetic alone, so it
  * is the same on every machine.  What it is fed to must not be BLAS, which is
- * outside the promise.
+ * outside the promise.  `csp selftest` and the tests run them.
  */
 #ifndef DIGEST_H
 #define DIGEST_H
 
-#include "test.h"
-
+#include "csp.h"
 #include "random.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
     MAX_KV_HEADS = 3,
@@ -21,6 +24,8 @@ enum {
     MAX_SPANS = 5,
     ARRAY_SIZE = 1 << 20
 };
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A view and the memory it looks at. */
 typedef struct array {
@@ -40,7 +45,15 @@ typedef struct sample {
     csp_attention attention;
     csp_config config;
     array scores, lse, queries, keys, values;
+    csp_status status; /* the first but CSP_OK since it was drawn */
 } sample;
+
+/* Note what a call returns that has no reason to fail. */
+static inline void expect_ok(sample *s, csp_status status)
+{
+    if (s->status == CSP_OK)
+        s->status = status;
+}
 
 /*
  * Draw case number 'seed'.  'fresh': of a sequence that was never pruned, the
@@ -65,12 +78,19 @@ void digest_floats(uint64_t *digest, const float *x, size_t n);
 void digest_doubles(uint64_t *digest, const double *x, size_t n);
 
 /* What becomes of the tokens that a selection drops, summed up. */
-void digest_moments(uint64_t *digest, const sample *s, const csp_kept *kept);
+void digest_moments(uint64_t *digest, sample *s, const csp_kept *kept);
 
 /* What the verbs make of a case on a tier. */
 uint64_t digest_verbs(sample *s, csp_tier tier);
 
-/* What a pruner makes of a fresh case on a tier, with threads. */
-uint64_t digest_round(sample *s, csp_tier tier, uint32_t n_workers);
+/* What a pruner makes of a fresh case on a tier; 'parallel' may be NULL. */
+uint64_t digest_round(sample *s, csp_tier tier, const csp_parallel *parallel);
+
+/* ---- The record ---------------------------------------------------------- */
+
+/* The digests of the first cases, then of the first rounds, each as 8 bytes
+   into one more digest: */
+enum { DIGEST_CASES = 4000, DIGEST_ROUNDS = 100 };
+#define DIGEST_RECORDED UINT64_C(0x322e91af33093557)
 
 #endif

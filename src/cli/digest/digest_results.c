@@ -3,7 +3,9 @@
  */
 #include "digest.h"
 
-#include "pruner_fixture.h"
+#include "../../numeric.h"
+
+#include <string.h>
 
 #define N_LAYERS 2
 
@@ -22,7 +24,7 @@ void digest_words(uint64_t *digest, const uint32_t *x, size_t n)
 void digest_floats(uint64_t *digest, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        digest_bits(digest, bits_of_float(x[i]), 4);
+        digest_bits(digest, csp__float_bits(x[i]), 4);
 }
 
 void digest_doubles(uint64_t *digest, const double *x, size_t n)
@@ -68,7 +70,7 @@ typedef struct calibration {
     csp_calibration sums;
 } calibration;
 
-static void start_calibration(const sample *s, calibration *c)
+static void start_calibration(sample *s, calibration *c)
 {
     memset(c, 0, sizeof *c);
     c->sums = (csp_calibration){.log_mass = c->log_mass,
@@ -79,13 +81,14 @@ static void start_calibration(const sample *s, calibration *c)
 }
 
 /* The sums, and the sinks and residual values they amount to. */
-static void digest_calibration(uint64_t *digest, const calibration *c)
+static void digest_calibration(uint64_t *digest, sample *s,
+                               const calibration *c)
 {
     static float residual[MAX_HEADS * MAX_DIM];
-    float sinks[MAX_HEADS];
+    float sinks[MAX_HEADS] = {0.0f};
     const size_t n = c->sums.n_heads;
 
-    assert_ok(csp_calibration_finish(&c->sums, sinks, residual));
+    expect_ok(s, csp_calibration_finish(&c->sums, sinks, residual));
     digest_doubles(digest, c->log_mass, n);
     digest_doubles(digest, c->rows, n);
     digest_floats(digest, c->value, n * c->sums.value_dim);
@@ -100,13 +103,14 @@ static bool can_calibrate(const csp_attention *attention)
 }
 
 /* The n-softmax of the first row of each head. */
-static void digest_nsoftmax(uint64_t *digest, const sample *s)
+static void digest_nsoftmax(uint64_t *digest, sample *s)
 {
     static unsigned char weights[ARRAY_SIZE];
     const csp_tensor *t = &s->scores.view;
     const int size = t->dtype == CSP_F32 ? 4 : 2;
 
-    assert_ok(csp_nsoftmax(t, s->config.n, NULL, &s->config.compute, weights));
+    expect_ok(s,
+              csp_nsoftmax(t, s->config.n, NULL, &s->config.compute, weights));
     for (uint32_t h = 0; h < t->n_heads; h++)
         for (uint32_t c = 0; c < t->n_cols; c++) {
             const unsigned char *at =
@@ -126,30 +130,30 @@ static void digest_nsoftmax(uint64_t *digest, const sample *s)
 
 static unsigned char workspace[1 << 20];
 
-static void digest_choice(uint64_t *digest, const sample *s,
+static void digest_choice(uint64_t *digest, sample *s,
                           const csp_importance *importance,
                           const csp_kept *kept)
 {
     static calibration c;
 
-    assert_ok(csp_select(importance, &s->tokens, &s->config, workspace,
-                         sizeof workspace, kept));
+    expect_ok(s, csp_select(importance, &s->tokens, &s->config, workspace,
+                            sizeof workspace, kept));
     digest_kept(digest, kept);
     digest_moments(digest, s, kept);
     if (!can_calibrate(&s->attention))
         return;
     start_calibration(s, &c);
-    assert_ok(csp_calibrate(&s->attention, &s->tokens, kept, &s->values.view,
-                            &s->config.compute, workspace, sizeof workspace,
-                            &c.sums));
-    digest_calibration(digest, &c);
+    expect_ok(s, csp_calibrate(&s->attention, &s->tokens, kept, &s->values.view,
+                               &s->config.compute, workspace, sizeof workspace,
+                               &c.sums));
+    digest_calibration(digest, s, &c);
 }
 
 uint64_t digest_verbs(sample *s, csp_tier tier)
 {
     static float sums[5][MAX_KV_HEADS * MAX_KEYS];
     static uint32_t rows[MAX_KV_HEADS * MAX_KEYS];
-    uint32_t counts[MAX_KV_HEADS], n_both[MAX_KV_HEADS];
+    uint32_t counts[MAX_KV_HEADS] = {0}, n_both[MAX_KV_HEADS] = {0};
     const csp_importance importance = {sums[0], sums[1], sums[2],
                                        sums[3], sums[4], s->n_keys};
     const csp_kept kept = {
@@ -162,10 +166,10 @@ uint64_t digest_verbs(sample *s, csp_tier tier)
 
     s->config.compute.tier = tier;
     memset(sums, 0, sizeof sums);
-    assert_ok(csp_value_norms(&s->values.view, &s->tokens, s->n_keys,
-                              importance.value_norm));
-    assert_ok(csp_score(&s->attention, &s->tokens, &s->config, workspace,
-                        sizeof workspace, &importance));
+    expect_ok(s, csp_value_norms(&s->values.view, &s->tokens, s->n_keys,
+                                 importance.value_norm));
+    expect_ok(s, csp_score(&s->attention, &s->tokens, &s->config, workspace,
+                           sizeof workspace, &importance));
     digest_importance(&digest, &s->tokens, &importance);
     digest_choice(&digest, s, &importance, &kept);
     assert_ok(csp_value_distances(&s->values.view, &s->tokens, workspace,
@@ -200,65 +204,65 @@ static csp_attention chunk_of(csp_attention attention, uint32_t begin,
 }
 
 /* Both layers see the same, the first in two chunks. */
-static void score_layers(const sample *s, csp_pruner *pruner)
+static void score_layers(sample *s, csp_pruner *pruner)
 {
     const uint32_t middle = s->n_queries / 2;
     const csp_attention first = chunk_of(s->attention, 0, middle);
     const csp_attention second = chunk_of(s->attention, middle, s->n_queries);
 
-    assert_ok(csp_pruner_score(pruner, 0, &first));
-    assert_ok(csp_pruner_score(pruner, 0, &second));
-    assert_ok(csp_pruner_score(pruner, 1, &s->attention));
+    expect_ok(s, csp_pruner_score(pruner, 0, &first));
+    expect_ok(s, csp_pruner_score(pruner, 0, &second));
+    expect_ok(s, csp_pruner_score(pruner, 1, &s->attention));
     for (uint32_t layer = 0; layer < N_LAYERS; layer++)
-        assert_ok(csp_pruner_set_values(pruner, layer, &s->values.view));
+        expect_ok(s, csp_pruner_set_values(pruner, layer, &s->values.view));
 }
 
-static void digest_layer_sums(uint64_t *digest, const csp_pruner *pruner,
-                              uint32_t layer)
+static void digest_layer_sums(uint64_t *digest, sample *s,
+                              const csp_pruner *pruner, uint32_t layer)
 {
-    csp_tokens tokens;
-    csp_importance importance;
+    csp_tokens tokens = {.n_kv_heads = 0};
+    csp_importance importance = {.capacity = 0};
 
-    assert_ok(csp_pruner_tokens(pruner, layer, &tokens));
-    assert_ok(csp_pruner_importance(pruner, layer, &importance));
+    expect_ok(s, csp_pruner_tokens(pruner, layer, &tokens));
+    expect_ok(s, csp_pruner_importance(pruner, layer, &importance));
     digest_importance(digest, &tokens, &importance);
 }
 
-static void digest_plan(uint64_t *digest, const sample *s, csp_pruner *pruner,
+static void digest_plan(uint64_t *digest, sample *s, csp_pruner *pruner,
                         uint32_t layer)
 {
     static calibration c;
-    csp_kept kept;
+    csp_kept kept = {.n_lists = 0};
 
-    assert_ok(csp_pruner_kept(pruner, layer, &kept));
+    expect_ok(s, csp_pruner_kept(pruner, layer, &kept));
     digest_kept(digest, &kept);
     if (can_calibrate(&s->attention)) {
         start_calibration(s, &c);
-        assert_ok(csp_pruner_calibrate(pruner, layer, &s->attention,
-                                       &s->values.view, &c.sums));
-        digest_calibration(digest, &c);
+        expect_ok(s, csp_pruner_calibrate(pruner, layer, &s->attention,
+                                          &s->values.view, &c.sums));
+        digest_calibration(digest, s, &c);
     }
 }
 
-uint64_t digest_round(sample *s, csp_tier tier, uint32_t n_workers)
+uint64_t digest_round(sample *s, csp_tier tier, const csp_parallel *parallel)
 {
-    const csp_parallel threads = hook_threads(n_workers);
     csp_pruner *pruner = NULL;
     uint64_t digest = DIGEST_START;
 
     s->config.compute.tier = tier;
-    assert_ok(csp_pruner_create(N_LAYERS, s->n_kv_heads, &s->config, NULL,
-                                n_workers > 1 ? &threads : NULL, &pruner));
-    assert_ok(csp_pruner_set_spans(pruner, s->spans, s->tokens.n_spans));
+    expect_ok(s, csp_pruner_create(N_LAYERS, s->n_kv_heads, &s->config, NULL,
+                                   parallel, &pruner));
+    expect_ok(s, csp_pruner_set_spans(pruner, s->spans, s->tokens.n_spans));
     score_layers(s, pruner);
-    assert_ok(csp_pruner_plan(pruner));
+    expect_ok(s, csp_pruner_plan(pruner));
     for (uint32_t layer = 0; layer < N_LAYERS; layer++) {
-        digest_layer_sums(&digest, pruner, layer);
+        digest_layer_sums(&digest, s, pruner, layer);
         digest_plan(&digest, s, pruner, layer);
     }
-    assert_ok(csp_pruner_apply(pruner, NULL, 0, NULL));
+    expect_ok(s, csp_pruner_apply(pruner, NULL, 0, NULL));
     for (uint32_t layer = 0; layer < N_LAYERS; layer++)
-        digest_layer_sums(&digest, pruner, layer); /* of kept rows, decayed */
+        digest_layer_sums(&digest, s, pruner,
+                          layer); /* of kept rows, decayed */
     csp_pruner_destroy(pruner);
     return digest;
 }

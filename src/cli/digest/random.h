@@ -1,5 +1,5 @@
 /*
- * random.h - a small seeded source of random numbers for tests
+ * random.h - a small seeded source of random numbers
  *
  * SplitMix64 (Steele, Lea, Flood 2014): one 64-bit word of state, and any seed,
  * 0 too, is a good one.  The same seed draws the same test everywhere.
