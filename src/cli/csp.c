@@ -19,6 +19,7 @@ static const command commands[] = {
     {"compact", "gather a cache of keys or values by a keep list",
      command_compact},
     {"inspect", "what is in a file of numbers", command_inspect},
+    {"selftest", "run built-in cases on every tier", command_selftest},
     {NULL, NULL, NULL},
 };
 
