@@ -220,6 +220,7 @@ static size_t workspace_for(const prune_options *o, const prune_input *in,
     csp_attention attention = prune_attention(o, in);
 
     attention.scores.n_heads = in->n_heads / in->n_kv_heads;
+    attention.lse.n_heads = attention.scores.n_heads;
     const size_t score = csp_score_workspace_size(&attention, &tokens, config);
     const size_t calibrate =
         calibrates

@@ -9,7 +9,6 @@
 
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* getopt's numbers of these options begin here. */
@@ -326,5 +325,5 @@ outcome prune_options_parse(int argc, char **argv, const own_options *own,
 
 void prune_options_free(prune_options *o)
 {
-    free(o->spans.spans);
+    spans_free(&o->spans);
 }

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MAX_MODALITY_LINES = 8 };
+enum { MAX_MODALITY_LINES = 7 };
 
 /* A name from outside must not tell the terminal what to do. */
 static void print_name(const char *name)

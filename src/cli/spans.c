@@ -53,6 +53,12 @@ static outcome append(const char *source, csp_span span, span_list *list)
     return DONE;
 }
 
+void spans_free(span_list *list)
+{
+    free(list->spans);
+    *list = (span_list){.n = 0};
+}
+
 /* ---- Text ---------------------------------------------------------------- */
 
 /* Take the bytes up to 'stop', or to the end for 0, as a word. */
@@ -119,7 +125,7 @@ outcome spans_parse(const char *text, span_list *list)
     outcome result =
         copy != NULL ? allocate(n, list) : fail(INTERNAL, "out of memory");
     if (result == DONE && (result = parse_all(copy, list)) != DONE)
-        free(list->spans);
+        spans_free(list);
     free(copy);
     return result;
 }
@@ -173,7 +179,7 @@ static outcome read_spans(const char *path, const cJSON *root, span_list *list)
             break;
     }
     if (result != DONE)
-        free(list->spans);
+        spans_free(list);
     return result;
 }
 

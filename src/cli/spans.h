@@ -7,17 +7,21 @@
 #include "csp.h"
 #include "message.h"
 
-/* Ascending and disjoint; free 'spans'. */
+/* Ascending and disjoint. */
 typedef struct span_list {
     csp_span *spans;
     uint32_t n;
 } span_list;
+
+/* Either sets a list to be freed, unless it fails. */
 
 /* "20:596=image,640:1216=1". */
 outcome spans_parse(const char *text, span_list *list);
 
 /* A JSON file: [[20, 596, "image"], [640, 1216, 1]]. */
 outcome spans_read(const char *path, span_list *list);
+
+void spans_free(span_list *list);
 
 /* "text", "image", "audio", "video", then "4" and so on. */
 const char *modality_name(uint32_t modality);

@@ -196,6 +196,51 @@ static void check_bf16(const golden_case *original, const folder *f)
     free_case(&g);
 }
 
+/* ---- Probabilities ------------------------------------------------------- */
+
+/* Softmax of a row in place, and the logarithm of its sum. */
+static float softmax(float *row, uint32_t n)
+{
+    double most = -INFINITY, sum = 0.0;
+
+    for (uint32_t i = 0; i < n; i++)
+        most = (double)row[i] > most ? (double)row[i] : most;
+    for (uint32_t i = 0; i < n; i++)
+        sum += most > (double)-INFINITY ? exp((double)row[i] - most) : 0.0;
+    for (uint32_t i = 0; i < n; i++)
+        row[i] = sum > 0.0 ? (float)(exp((double)row[i] - most) / sum) : 0.0f;
+    return sum > 0.0 ? (float)(most + log(sum)) : -INFINITY;
+}
+
+/* Floats of memory to those of a file. */
+static void write_floats(const char *path, uint32_t rank, const uint32_t *shape,
+                         float *x, size_t n)
+{
+    if (element_is_swapped(true))
+        elements_swap(x, n, sizeof *x);
+    write_npy(path, "<f4", false, rank, shape, x, n * sizeof *x);
+}
+
+static void check_probabilities(const golden_case *g, const folder *f)
+{
+    const uint32_t shape[] = {g->n_heads, g->n_queries, g->n_keys};
+    const size_t n_rows = (size_t)g->n_heads * g->n_queries;
+    float *x = case_floats(g);
+    float *lse = malloc(n_rows * sizeof *lse);
+
+    assert_non_null(lse);
+    for (size_t r = 0; r < n_rows; r++)
+        lse[r] = softmax(x + r * g->n_keys, g->n_keys);
+    write_floats(in_folder(f, "probs.npy"), 3, shape, x, case_size(g));
+    write_floats(in_folder(f, "lse.npy"), 2, shape, lse, n_rows);
+    command_line line = case_line(g, in_folder(f, "probs.npy"));
+    add_word(&line, "--kind=probs");
+    add_word(&line, "--lse=%s", in_folder(f, "lse.npy"));
+    assert_case(g, f, &line, 0);
+    free(lse);
+    free(x);
+}
+
 /* ---- Tests --------------------------------------------------------------- */
 
 TEST(prune_reads_types_orders_and_layers_of_npy)
@@ -218,6 +263,11 @@ TEST(prune_reads_bfloat16)
     for_each_case(check_bf16);
 }
 
+TEST(prune_takes_probabilities_with_their_log_sum_exp)
+{
+    for_each_case(check_probabilities);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +275,7 @@ int main(void)
         cmocka_unit_test(prune_reads_layers_twice_for_one_list),
         cmocka_unit_test(prune_reads_a_tensor_by_its_name),
         cmocka_unit_test(prune_reads_bfloat16),
+        cmocka_unit_test(prune_takes_probabilities_with_their_log_sum_exp),
     };
 
     return RUN(tests);
