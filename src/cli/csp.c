@@ -29,7 +29,7 @@ static outcome print_version(void)
 
     printf("csp %d.%d.%d\n", version / 10000, version / 100 % 100,
            version % 100);
-    return DONE;
+    return flush_output();
 }
 
 static outcome print_help(void)
@@ -47,7 +47,7 @@ static outcome print_help(void)
         "\n"
         "Exit codes: 0 done, 1 wrong usage, 2 bad input, 3 files could not be\n"
         "read or written, 4 internal error.  See also man csp.");
-    return DONE;
+    return flush_output();
 }
 
 static const command *find(const char *name)

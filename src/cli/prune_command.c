@@ -89,7 +89,7 @@ static outcome finish(command *c)
     else if (result == DONE)
         prune_summary_print(&c->summary, c->folder);
     free(json);
-    return result;
+    return result == DONE ? flush_output() : result;
 }
 
 static outcome run(command *c)
@@ -103,7 +103,7 @@ static outcome run(command *c)
     return result;
 }
 
-static void print_help(void)
+static outcome print_help(void)
 {
     puts(
         "usage: csp prune SCORES [options]\n"
@@ -117,6 +117,7 @@ static void print_help(void)
         "                        sink_logits.npy, residual.npy, summary.json\n"
         "  --json                print summary.json instead of a table\n");
     prune_options_help();
+    return flush_output();
 }
 
 outcome command_prune(int argc, char **argv)
@@ -127,7 +128,7 @@ outcome command_prune(int argc, char **argv)
     outcome result = prune_options_parse(argc, argv, &own, &c.options);
 
     if (result == DONE && c.options.help)
-        print_help();
+        result = print_help();
     else if (result == DONE)
         result = run(&c);
     prune_options_free(&c.options);

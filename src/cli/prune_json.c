@@ -5,34 +5,10 @@
  */
 #include "prune_summary.h"
 
-#include "json_check.h"
-
-#include <cjson/cJSON.h>
+#include "json_print.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* A name from outside.  JSON is UTF-8, which names of files need not be; then
-   only what is ASCII is shown. */
-static void add_text(cJSON *to, const char *key, const char *text)
-{
-    const size_t length = strlen(text);
-    char *quoted = malloc(length + 3);
-    size_t at;
-
-    if (quoted == NULL)
-        return;
-    quoted[0] = '"';
-    memcpy(quoted + 1, text, length);
-    memcpy(quoted + 1 + length, "\"", 2);
-    const bool is_clean = json_check(quoted, length + 2, &at) == NULL;
-    quoted[1 + length] = '\0';
-    for (char *c = quoted + 1; !is_clean && *c != '\0'; c++)
-        if (*c < 0x20 || *c > 0x7e)
-            *c = '?';
-    cJSON_AddStringToObject(to, key, quoted + 1);
-    free(quoted);
-}
 
 static void add_shape(cJSON *root, const prune_shape *s)
 {
@@ -203,7 +179,7 @@ char *prune_summary_json(const prune_summary *s)
 {
     cJSON *root = cJSON_CreateObject();
 
-    add_text(root, "scores", s->options->scores);
+    json_add_name(root, "scores", s->options->scores);
     cJSON_AddStringToObject(root, "type", s->scores);
     add_shape(root, &s->shape);
     add_parameters(root, s);

@@ -10,13 +10,14 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MAX_MODALITY_LINES = 7 };
+enum { MAX_MODALITY_LINES = 7, MAX_NAME = 2048 };
 
-/* A name from outside must not tell the terminal what to do. */
 static void print_name(const char *name)
 {
-    for (; *name != '\0'; name++)
-        putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
+    char text[MAX_NAME];
+
+    escape(text, sizeof text, name);
+    fputs(text, stdout);
 }
 
 static void print_settings(const prune_summary *s)

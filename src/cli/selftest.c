@@ -4,12 +4,12 @@
  * The cases are the tests' own.  Each tier runs all of them, and each comes to
  * one digest, which has to be the one on record.
  */
+#include "selftest.h"
+
 #include "commands.h"
-#include "csp.h"
 #include "digest.h"
 #include "pool.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -67,34 +67,39 @@ static verdict run_tier(size_t t, const csp_parallel *parallel)
     return v;
 }
 
-/* A line for each tier; whether those that run here agree with the record. */
-static bool run_all(const csp_parallel *parallel)
+/* A tier that is here. */
+static bool show_tier(size_t t, uint64_t record, const csp_parallel *parallel,
+                      FILE *to)
+{
+    const verdict v = run_tier(t, parallel);
+    const bool right = v.digest == record && v.status == CSP_OK;
+
+    fprintf(to, "%-8s %016llx  %s  %.2f s\n", tiers[t].name,
+            (unsigned long long)v.digest,
+            v.status != CSP_OK ? csp_status_string(v.status)
+            : right            ? "as recorded"
+                               : "DIFFERS",
+            v.seconds);
+    fflush(to);
+    return right;
+}
+
+bool selftest_agrees(uint64_t record, const csp_parallel *parallel, FILE *to)
 {
     bool agree = true;
 
-    printf("%d cases of the verbs, %d of the pruner with %u threads\n",
-           DIGEST_CASES, DIGEST_ROUNDS, parallel->n_workers);
-    for (size_t t = 0; t < LENGTH(tiers); t++) {
-        if (!csp_has_tier(tiers[t].tier)) {
-            printf("%-8s not on this CPU\n", tiers[t].name);
-            continue;
-        }
-        const verdict v = run_tier(t, parallel);
-        const bool right = v.digest == DIGEST_RECORDED && v.status == CSP_OK;
-        printf("%-8s %016llx  %s  %.2f s\n", tiers[t].name,
-               (unsigned long long)v.digest,
-               v.status != CSP_OK ? csp_status_string(v.status)
-               : right            ? "as recorded"
-                                  : "DIFFERS",
-               v.seconds);
-        fflush(stdout);
-        agree = agree && right;
-    }
-    printf("%-8s %016llx\n", "record", (unsigned long long)DIGEST_RECORDED);
+    fprintf(to, "%d cases of the verbs, %d of the pruner with %u workers\n",
+            DIGEST_CASES, DIGEST_ROUNDS, parallel->n_workers);
+    for (size_t t = 0; t < LENGTH(tiers); t++)
+        if (!csp_has_tier(tiers[t].tier))
+            fprintf(to, "%-8s not on this CPU\n", tiers[t].name);
+        else
+            agree = show_tier(t, record, parallel, to) && agree;
+    fprintf(to, "%-8s %016llx\n", "record", (unsigned long long)record);
     return agree;
 }
 
-static void print_help(void)
+static outcome print_help(void)
 {
     puts("usage: csp selftest\n"
          "\n"
@@ -102,23 +107,23 @@ static void print_help(void)
          "digest of all bits that come out with the one on record.\n"
          "\n"
          "  --help                this text");
+    return flush_output();
 }
 
 outcome command_selftest(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        print_help();
-        return DONE;
-    }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return print_help();
     if (argc > 1)
         return fail(BAD_USAGE, "unknown argument %s; see csp selftest --help",
                     argv[1]);
     pool *p = pool_start(pool_cpus() > 1 ? pool_cpus() : 2);
     if (p == NULL)
-        return fail(INTERNAL, "out of memory");
+        return fail(INTERNAL, "not enough memory for threads");
     const csp_parallel parallel = pool_hook(p);
-    const bool agree = run_all(&parallel);
+    const bool agree = selftest_agrees(DIGEST_RECORDED, &parallel, stdout);
     pool_stop(p);
-    return agree ? DONE
+    const outcome result = flush_output();
+    return agree ? result
                  : fail(INTERNAL, "a tier does not compute what is on record");
 }

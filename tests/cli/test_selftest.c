@@ -1,0 +1,53 @@
+/*
+ * test_selftest.c - tiers are told right from wrong
+ */
+#include "test.h"
+
+#include "digest.h"
+#include "pool.h"
+#include "selftest.h"
+
+/* Whether the tiers agree with a record, and what is printed. */
+static bool agrees(uint64_t record, char *text, size_t size)
+{
+    pool *p = pool_start(3);
+    FILE *file = tmpfile();
+
+    assert_non_null(p);
+    assert_non_null(file);
+    const csp_parallel parallel = pool_hook(p);
+    const bool agree = selftest_agrees(record, &parallel, file);
+    rewind(file);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+    pool_stop(p);
+    return agree;
+}
+
+TEST(selftest_agrees_with_the_record)
+{
+    char text[1024];
+
+    assert_true(agrees(DIGEST_RECORDED, text, sizeof text));
+    assert_non_null(strstr(text, "  as recorded"));
+    assert_null(strstr(text, "DIFFERS"));
+}
+
+TEST(selftest_finds_a_tier_that_differs)
+{
+    char text[1024];
+
+    assert_false(agrees(DIGEST_RECORDED ^ 1, text, sizeof text));
+    assert_non_null(strstr(text, "  DIFFERS"));
+    assert_null(strstr(text, "as recorded"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(selftest_agrees_with_the_record),
+        cmocka_unit_test(selftest_finds_a_tier_that_differs),
+    };
+
+    return RUN(tests);
+}
