@@ -136,7 +136,8 @@ static outcome take_lse(const prune_options *o, prune_input *in)
 
     if (o->lse == NULL)
         return DONE;
-    const outcome result = open_file(o->lse, NULL, o->bf16 != 0, &in->lse);
+    const outcome result =
+        open_file(o->lse, o->lse_tensor, o->bf16 != 0, &in->lse);
     if (result != DONE)
         return result;
     const array *a = &in->lse.array;
@@ -151,7 +152,7 @@ static outcome take_values(const prune_options *o, prune_input *in)
     if (o->values == NULL)
         return DONE;
     const outcome result =
-        open_file(o->values, NULL, o->bf16 != 0, &in->values);
+        open_file(o->values, o->values_tensor, o->bf16 != 0, &in->values);
     if (result != DONE)
         return result;
     const array *a = &in->values.array;

@@ -189,12 +189,15 @@ static const row rows[N_PRUNE_OPTIONS] = {
     [OPTION_DTYPE] = {"dtype", take_choice, TO(bf16), 0, 0, dtypes},
     [OPTION_KIND] = {"kind", take_choice, TO(kind), 0, 0, kinds},
     [OPTION_LSE] = {"lse", take_text, TO(lse), 0, 0, NULL},
+    [OPTION_LSE_TENSOR] = {"lse-tensor", take_text, TO(lse_tensor), 0, 0, NULL},
     [OPTION_MASK] = {"mask", take_choice, TO(mask), 0, 0, masks},
     [OPTION_FIRST_QUERY] = {"first-query", take_count, TO(first_query), 0,
                             UINT32_MAX - 1, NULL},
     [OPTION_KV_HEADS] = {"kv-heads", take_count, TO(kv_heads), 1, UINT32_MAX,
                          NULL},
     [OPTION_VALUES] = {"values", take_text, TO(values), 0, 0, NULL},
+    [OPTION_VALUES_TENSOR] = {"values-tensor", take_text, TO(values_tensor), 0,
+                              0, NULL},
     [OPTION_SPANS] = {"spans", take_text, TO(spans_text), 0, 0, NULL},
     [OPTION_SPANS_FILE] = {"spans-file", take_text, TO(spans_file), 0, 0, NULL},
     [OPTION_PRESET] = {"preset", take_choice, TO(preset), 0, 0, presets},
@@ -318,6 +321,11 @@ outcome prune_options_parse(int argc, char **argv, const own_options *own,
     if (o->given[OPTION_INTER_SHARE] &&
         (o->given[OPTION_INTER] || o->given[OPTION_INTRA]))
         return fail(BAD_USAGE, "--inter-share excludes --inter and --intra");
+    if ((o->lse == NULL && o->lse_tensor != NULL) ||
+        (o->values == NULL && o->values_tensor != NULL))
+        return fail(BAD_USAGE,
+                    "--lse-tensor goes with --lse, --values-tensor with"
+                    " --values");
     if (o->lse != NULL && o->kind != CSP_PROBABILITIES)
         return fail(BAD_USAGE, "--lse goes with --kind probs alone");
     return read_spans(o);

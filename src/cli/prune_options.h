@@ -18,10 +18,12 @@ enum prune_option {
     OPTION_DTYPE,
     OPTION_KIND,
     OPTION_LSE,
+    OPTION_LSE_TENSOR,
     OPTION_MASK,
     OPTION_FIRST_QUERY,
     OPTION_KV_HEADS,
     OPTION_VALUES,
+    OPTION_VALUES_TENSOR,
     OPTION_SPANS,
     OPTION_SPANS_FILE,
     OPTION_PRESET,
@@ -47,7 +49,8 @@ enum prune_option {
 struct prune_options {
     bool given[N_PRUNE_OPTIONS];
     bool help; /* --help was met: nothing else counts */
-    const char *scores, *tensor, *lse, *values;
+    const char *scores, *tensor;
+    const char *lse, *lse_tensor, *values, *values_tensor;
     int bf16; /* 1: 16-bit unsigned integers are bfloat16 */
     int kind, mask;
     uint32_t first_query, kv_heads;

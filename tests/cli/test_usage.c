@@ -81,6 +81,8 @@ static const refusal refusals[] = {
     {"SCORES --budget 5 --weights value-norm", 1, "need --values"},
     {"SCORES --budget 5 --kind probs", 1, "need --lse"},
     {"SCORES --budget 5 --lse SCORES", 1, "--kind probs"},
+    {"SCORES --budget 5 --values-tensor v", 1, "with --values"},
+    {"SCORES --budget 5 --lse-tensor v", 1, "with --lse"},
     /* input */
     {"NOWHERE --budget 5", 3, "cannot be opened"},
     {"FOLDER --budget 5", 2, "directory"},
@@ -93,6 +95,7 @@ static const refusal refusals[] = {
     {"NAN --budget 5 --out OUT", 2, "layer 1, KV head 2"},
     {"SCORES --budget 5 --values VALUES2", 2, "expected [3][4][20]"},
     {"SCORES --budget 5 --values SPANS", 2, "SPANS"},
+    {"SCORES --budget 5 --values VALUES --values-tensor v", 2, "tensor v"},
     {"SCORES --budget 5 --kind probs --lse VALUES", 2, "expected [3][4][5]"},
     {"SCORES --budget 5 --spans-file NOWHERE", 3, "cannot be opened"},
     {"SCORES --budget 5 --spans-file BAD1", 2, "integer of digits only"},
