@@ -52,6 +52,7 @@ for type in static shared; do
     quietly "$cmake" -S "$source" -B "build-$type" -DBUILD_SHARED_LIBS=$shared \
         -DCMAKE_BUILD_TYPE=Release -DCSP_BUILD_TESTS=OFF -DCSP_BUILD_EXAMPLES=OFF \
         -DCMAKE_INSTALL_PREFIX="$work/elsewhere"
+    cp log "log-$type"
     quietly "$cmake" --build "build-$type" -j 2
     quietly "$cmake" --install "build-$type" --prefix "$work/moved-$type"
     # Nothing in an installed tree may remember where it was installed to.
@@ -59,6 +60,17 @@ for type in static shared; do
     prefix=$work/prefix-$type
     library=$(dirname "$(find "$prefix" -name 'libcsp.*' | head -n 1)")
     export LD_LIBRARY_PATH=$library DYLD_LIBRARY_PATH=$library
+
+    step "the program, $type"
+    if [ -e "$prefix/bin/csp" ]; then
+        # It finds the library by itself, wherever the tree was moved to.
+        env -u LD_LIBRARY_PATH -u DYLD_LIBRARY_PATH "$prefix/bin/csp" --version >output
+        grep -q '^csp [0-9]' output
+        [ -s "$prefix/share/man/man1/csp.1" ]
+    else
+        grep -q 'the program csp is skipped' log-$type || { echo "no csp"; exit 1; }
+        echo "   skipped: no cJSON"
+    fi
 
     step "find_package, $type"
     quietly "$cmake" -S "$source/tests/install" -B "package-$type" \
@@ -117,5 +129,6 @@ for from in subdirectory fetch; do
     diff silence words || { echo "the configuration is not silent"; exit 1; }
     quietly "$cmake" --build from -j 2
     same from/prune
+    [ -z "$(find from -name 'csp_cli*')" ] || { echo "it has the program"; exit 1; }
 done
 echo "all consumers agree"
