@@ -201,7 +201,7 @@ static void check_bf16(const golden_case *original, const folder *f)
 /* Softmax of a row in place, and the logarithm of its sum. */
 static float softmax(float *row, uint32_t n)
 {
-    double most = -INFINITY, sum = 0.0;
+    double most = (double)-INFINITY, sum = 0.0;
 
     for (uint32_t i = 0; i < n; i++)
         most = (double)row[i] > most ? (double)row[i] : most;
