@@ -56,6 +56,7 @@ static void override(const prune_options *o, uint32_t n_keys,
     }
     if (given[OPTION_WEIGHTS]) {
         config->weigh_values = o->weigh_values;
+        config->center_values = o->center_values;
         config->weigh_rows = o->weigh_rows;
     }
 }
@@ -105,7 +106,7 @@ static outcome check(const prune_options *o, const csp_config *config)
                     prune_choice_name(OPTION_SELECT, (int)config->selection));
     if (config->weigh_values && o->values == NULL)
         return fail(BAD_USAGE,
-                    "weights by value norms need --values; --weights none is"
+                    "weights by values need --values; --weights none is"
                     " without");
     if (config->n > 0.0 && o->kind == CSP_PROBABILITIES && o->lse == NULL)
         return fail(BAD_USAGE,

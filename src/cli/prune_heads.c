@@ -120,7 +120,12 @@ static csp_status score_head(const job *j, uint32_t g, csp_tokens tokens,
     if (status != CSP_OK || importance.value_norm == NULL)
         return status;
     const csp_tensor values = heads_of(values_of(j->work->in), g, 1);
-    return csp_value_norms(&values, &tokens, capacity, importance.value_norm);
+    if (!j->work->config->center_values)
+        return csp_value_norms(&values, &tokens, capacity,
+                               importance.value_norm);
+    return csp_value_distances(&values, &tokens, workspace,
+                               j->work->workspace_size, capacity,
+                               importance.value_norm);
 }
 
 static csp_status calibrate_head(const job *j, uint32_t g, csp_tokens tokens,
@@ -228,7 +233,9 @@ static size_t workspace_for(const prune_options *o, const prune_input *in,
             : score;
     if (score == 0 || calibrate == 0)
         return 0;
-    return score > calibrate ? score : calibrate;
+    const size_t values = csp_value_distances_workspace_size(1, in->value_dim);
+    const size_t most = score > calibrate ? score : calibrate;
+    return most > values ? most : values;
 }
 
 outcome heads_start(const prune_options *o, const prune_input *in,

@@ -68,7 +68,10 @@ static void add_parameters(cJSON *root, const prune_summary *s)
     cJSON_AddNumberToObject(o, "block", c->block);
     cJSON_AddStringToObject(o, "pool", poolings[c->pooling]);
     cJSON_AddNumberToObject(o, "pool_width", c->pool_width);
-    cJSON_AddBoolToObject(o, "value_norm", c->weigh_values);
+    cJSON_AddBoolToObject(o, "value_norm",
+                          c->weigh_values && !c->center_values);
+    cJSON_AddBoolToObject(o, "value_distance",
+                          c->weigh_values && c->center_values);
     cJSON_AddBoolToObject(o, "visible_rows", c->weigh_rows);
     cJSON_AddStringToObject(o, "tier", choice_of(OPTION_TIER, p->tier));
 }

@@ -129,28 +129,34 @@ static outcome take_pool(const row *r, const char *text, prune_options *o)
     return DONE;
 }
 
-/* none, or words with commas between them */
+/* none, or words with commas between them; the last kind of value weight
+   counts */
 static outcome take_weights(const row *r, const char *text, prune_options *o)
 {
-    static const char *const words[] = {"value-norm", "visible-rows"};
-    bool *const flags[] = {&o->weigh_values, &o->weigh_rows};
+    static const char *const words[] = {"value-norm", "value-distance",
+                                        "visible-rows"};
     const char *at = text;
 
-    o->weigh_values = o->weigh_rows = false;
+    o->weigh_values = o->center_values = o->weigh_rows = false;
     if (strcmp(text, "none") == 0)
         return DONE;
     for (;;) {
         size_t length = strcspn(at, ",");
-        bool known = false;
-        for (int i = 0; i < 2; i++)
-            if (strlen(words[i]) == length &&
-                strncmp(at, words[i], length) == 0)
-                known = *flags[i] = true;
-        if (!known)
+        int which = 0;
+        while (which < 3 && (strlen(words[which]) != length ||
+                             strncmp(at, words[which], length) != 0))
+            which++;
+        if (which == 3)
             return fail(BAD_USAGE,
-                        "--%s: found '%s', expected none, value-norm,"
-                        " visible-rows or both with a comma",
+                        "--%s: found '%s', expected none, value-norm or"
+                        " value-distance, visible-rows, with a comma between",
                         r->name, text);
+        if (which == 2) {
+            o->weigh_rows = true;
+        } else {
+            o->weigh_values = true;
+            o->center_values = which == 1;
+        }
         if (at[length] == '\0')
             return DONE;
         at += length + 1;

@@ -65,7 +65,7 @@ struct prune_options {
     int select, scope;
     int pooling;
     uint32_t pool_width;
-    bool weigh_values, weigh_rows;
+    bool weigh_values, center_values, weigh_rows;
     int tier;
     uint32_t threads;
 };

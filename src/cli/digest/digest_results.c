@@ -172,9 +172,9 @@ uint64_t digest_verbs(sample *s, csp_tier tier)
                            sizeof workspace, &importance));
     digest_importance(&digest, &s->tokens, &importance);
     digest_choice(&digest, s, &importance, &kept);
-    assert_ok(csp_value_distances(&s->values.view, &s->tokens, workspace,
-                                  sizeof workspace, s->n_keys,
-                                  importance.value_norm));
+    expect_ok(s, csp_value_distances(&s->values.view, &s->tokens, workspace,
+                                     sizeof workspace, s->n_keys,
+                                     importance.value_norm));
     digest_importance(&digest, &s->tokens, &importance);
     if (s->attention.source == CSP_LOGITS)
         digest_nsoftmax(&digest, s);
