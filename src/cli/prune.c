@@ -8,6 +8,7 @@
 #include "prune.h"
 
 #include "prune_heads.h"
+#include "reasons.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ typedef struct engine {
     uint32_t n_stored;         /* layers that 'importance' has room for */
     csp_importance importance; /* [n_stored][n_kv_heads][n_keys] */
     csp_kept kept;
-    void *workspace; /* csp_select's */
+    uint8_t *reasons; /* [kept.n_lists][n_keys] */
+    void *workspace;  /* csp_select's */
     size_t workspace_size;
     bool has_sinks;
     csp_calibration sums;
@@ -89,8 +91,9 @@ static bool allocate_kept(engine *e)
     k->rows = calloc((size_t)k->n_lists * k->capacity + 1, sizeof *k->rows);
     k->counts = calloc(k->n_lists, sizeof *k->counts);
     k->n_both = calloc(k->n_lists, sizeof *k->n_both);
+    e->reasons = calloc(k->n_lists, e->in.n_keys);
     return e->workspace != NULL && k->rows != NULL && k->counts != NULL &&
-           k->n_both != NULL;
+           k->n_both != NULL && e->reasons != NULL;
 }
 
 static bool allocate_sums(engine *e)
@@ -154,6 +157,7 @@ static void stop(engine *e)
     free(e->kept.rows);
     free(e->kept.counts);
     free(e->kept.n_both);
+    free(e->reasons);
     free(e->workspace);
     free(e->sums.log_mass);
     free(e->sums.rows);
@@ -219,10 +223,11 @@ static outcome choose(engine *e)
                    e->workspace_size, &e->kept);
 
     e->times.select += seconds() - begin;
-    return status == CSP_OK
-               ? DONE
-               : fail(outcome_of(status), "%s: %s", e->in.scores.array.name,
-                      csp_status_string(status));
+    if (status != CSP_OK)
+        return fail(outcome_of(status), "%s: %s", e->in.scores.array.name,
+                    csp_status_string(status));
+    return reasons_of(&e->importance, &tokens, &e->config, &e->kept,
+                      e->reasons);
 }
 
 static outcome calibrate_layer(engine *e, uint32_t layer)
@@ -281,6 +286,7 @@ static outcome finish_layer(engine *e, uint32_t layer,
                               .tokens = &e->tokens,
                               .importance = &importance,
                               .kept = &e->kept,
+                              .reasons = e->reasons,
                               .sink_logits = e->sink_logits,
                               .residual = e->residual,
                               .times = &e->times};

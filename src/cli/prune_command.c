@@ -114,7 +114,8 @@ static outcome print_help(void)
         "\n"
         "Results:\n"
         "  --out DIR             write mask.npy, keep.npy, importance.npy,\n"
-        "                        sink_logits.npy, residual.npy, summary.json\n"
+        "                        reasons.npy, sink_logits.npy, residual.npy,\n"
+        "                        summary.json\n"
         "  --json                print summary.json instead of a table\n");
     prune_options_help();
     return flush_output();

@@ -18,11 +18,20 @@
 /* Stands where a list is shorter than the widest. */
 #define NO_TOKEN UINT32_MAX
 
-enum { MASK, KEEP, IMPORTANCE, SINK_LOGITS, RESIDUAL, SUMMARY, N_FILES };
+enum {
+    MASK,
+    KEEP,
+    IMPORTANCE,
+    REASONS,
+    SINK_LOGITS,
+    RESIDUAL,
+    SUMMARY,
+    N_FILES
+};
 
-static const char *const names[N_FILES] = {"mask.npy",       "keep.npy",
-                                           "importance.npy", "sink_logits.npy",
-                                           "residual.npy",   "summary.json"};
+static const char *const names[N_FILES] = {
+    "mask.npy",        "keep.npy",     "importance.npy", "reasons.npy",
+    "sink_logits.npy", "residual.npy", "summary.json"};
 
 struct prune_files {
     char *folder;
@@ -98,6 +107,8 @@ static outcome open_arrays(prune_files *f)
 
     if (result == DONE)
         result = open_array(f, IMPORTANCE, "<f4", 4, importance);
+    if (result == DONE)
+        result = open_array(f, REASONS, "|u1", 3, mask);
     if (result == DONE && has_file(s, SINK_LOGITS))
         result = open_array(f, SINK_LOGITS, "<f4", 2, heads);
     if (result == DONE && has_file(s, RESIDUAL))
@@ -200,6 +211,10 @@ static outcome write_masks(prune_files *f, const prune_layer *layer)
                           f->bits + (first + g) * bits_size(s)) != CSP_OK)
             return fail(INTERNAL, "a kept list is not ascending");
         result = output_write(&f->outputs[MASK], f->mask, s->n_keys);
+        if (result == DONE)
+            result = output_write(&f->outputs[REASONS],
+                                  layer->reasons + (size_t)list * s->n_keys,
+                                  s->n_keys);
     }
     return result;
 }

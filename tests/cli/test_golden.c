@@ -17,7 +17,7 @@ static void check_options(const golden_case *g, const folder *f)
     command_line line = line_of(g);
 
     assert_case(g, f, &line, 0);
-    assert_int_equal(count_files(in_folder(f, "out")), 5);
+    assert_int_equal(count_files(in_folder(f, "out")), 6);
 }
 
 TEST(prune_gives_the_mask_and_importance_of_every_case)

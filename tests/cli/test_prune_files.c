@@ -151,7 +151,7 @@ TEST(prune_removes_what_an_earlier_decision_left)
     assert_false(has_output("residual.npy"));
     assert_true(has_output("mine.txt"));
     assert_each_keeps(6);
-    assert_int_equal(count_files(in_folder(&the_folder, "out")), 6);
+    assert_int_equal(count_files(in_folder(&the_folder, "out")), 7);
 }
 
 TEST(prune_that_fails_leaves_the_earlier_decision)
@@ -169,7 +169,7 @@ TEST(prune_that_fails_leaves_the_earlier_decision)
     assert_int_equal(run_program(&the_folder, &line), 2);
 
     assert_each_keeps(5);
-    assert_int_equal(count_files(in_folder(&the_folder, "out")), 5);
+    assert_int_equal(count_files(in_folder(&the_folder, "out")), 6);
 }
 
 TEST(prune_without_log_sum_exp_has_no_sinks_and_says_so)
