@@ -19,6 +19,8 @@ static const command commands[] = {
     {"compact", "gather a cache of keys or values by a keep list",
      command_compact},
     {"inspect", "what is in a file of numbers", command_inspect},
+    {"report", "draw what was kept, as a web page", command_report},
+    {"gap", "compare attention in and across modalities", command_gap},
     {"selftest", "run built-in cases on every tier", command_selftest},
     {NULL, NULL, NULL},
 };
