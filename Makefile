@@ -1,7 +1,7 @@
 # Shortcuts around CMake.  Missing tools are installed where .ci/need may do that.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install-test test-engine test-engine-real cross coverage \
+.PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
     bench bench-peers bench-scaling eval format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -20,6 +20,7 @@ QUIETLY = >build/log 2>&1 </dev/null || { cat build/log; false; }
 help:
 	@echo 'make demo          prune a synthetic and a real prompt, print what is lost'
 	@echo 'make test          build and run every test'
+	@echo 'make test-report   look at reports of csp in Chromium, which is installed'
 	@echo 'make install-test  build programs against the installed library'
 	@echo 'make test-engine   prune the cache of a real llama.cpp, which is downloaded'
 	@echo 'make test-engine-real   the same with a language model and real text'
@@ -55,6 +56,19 @@ test:
 	@$(CMAKE) -S . -B build/test -DCMAKE_BUILD_TYPE=Release $(QUIETLY)
 	@$(CMAKE) --build build/test -j $(JOBS) $(QUIETLY)
 	@cd build/test && ctest --output-on-failure --no-tests=error -j $(JOBS)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	    command -v google-chrome >/dev/null || \
+	    echo 'no Chromium: NOT TESTED in a browser; make test-report gets one'
+
+# A browser is large, so nobody gets one unasked.
+test-report:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev \
+	    libcjson-dev chromium
+	@$(CMAKE) -S . -B build/test -DCMAKE_BUILD_TYPE=Release $(QUIETLY)
+	@$(CMAKE) --build build/test --target csp_cli sample_scores -j $(JOBS) $(QUIETLY)
+	@tests/cli/browser.sh $(CURDIR)/build/test/src/cli/csp build/browser \
+	    $(CURDIR)/build/test/tests/cli/sample_scores
 
 install-test:
 	@mkdir -p build
