@@ -99,6 +99,17 @@ TEST(probabilities_are_told_by_their_sums)
     cJSON_Delete(object);
 }
 
+TEST(rows_above_1_are_no_probabilities)
+{
+    const float x[] = {0.5f, 0.5f, 0.0f, 0.5f, 0.5f, 0.25f};
+
+    write_numbers("f4", "(2, 3)", x, sizeof x);
+    cJSON *object = inspect(NULL, NULL);
+
+    assert_text(object, "rows_are", "unknown");
+    cJSON_Delete(object);
+}
+
 TEST(rows_are_what_the_option_says)
 {
     const float x[] = {0.25f, 0.25f, 0.5f, 0.5f};
@@ -310,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_have_the_entropy_of_their_softmax),
         cmocka_unit_test(probabilities_are_told_by_their_sums),
+        cmocka_unit_test(rows_above_1_are_no_probabilities),
         cmocka_unit_test(rows_are_what_the_option_says),
         cmocka_unit_test(keys_and_values_are_no_attention),
         cmocka_unit_test(what_is_not_finite_is_counted_apart),

@@ -92,6 +92,8 @@ TEST(headers_that_are_not_as_they_should_be)
          "UTF-8 without control"},
         {"{\"a\xf8\x88\x80\x80\x80\":{" T "," S "," O "}}",
          "UTF-8 without control"},
+        {"{\"a\xf9\x90\x80\x80\":{" T "," S "," O "}}",
+         "UTF-8 without control"},
         {"{\"a\xff\":{" T "," S "," O "}}", "UTF-8 without control"},
         {"{\"a\xf0\x90\x80", "UTF-8 without control"},
         /* Numbers. */

@@ -141,6 +141,36 @@ TEST(names_that_no_file_can_have_are_refused)
     assert_int_equal(count_files(), 1);
 }
 
+/* The names that come next are somebody else's. */
+TEST(names_in_use_are_left_alone)
+{
+    enum { N = 5 };
+    char names[N][64];
+    unsigned long number;
+    long process;
+    output o;
+
+    assert_int_equal(output_open("a", &o), DONE);
+    assert_int_equal(sscanf(o.temporary, ".csp-%ld-%lu.tmp", &process, &number),
+                     2);
+    output_abandon(&o, 1);
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], ".csp-%ld-%lu.tmp", process,
+                 ++number);
+        write_file(names[i], "theirs", 6);
+    }
+
+    assert_int_equal(output_open("a", &o), DONE);
+    assert_int_equal(output_write(&o, "ours", 4), DONE);
+    assert_int_equal(output_commit(&o, 1), DONE);
+
+    assert_file("a", "ours");
+    for (int i = 0; i < N; i++) {
+        assert_file(names[i], "theirs");
+        remove(names[i]);
+    }
+}
+
 TEST(more_files_than_there_is_room_for_are_refused)
 {
     output o[MAX_OUTPUTS + 1];
@@ -282,15 +312,17 @@ TEST(npy_header_ends_at_a_multiple_of_64)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First, as the handlers are installed but once. */
+        IN_EMPTY(signals_leave_nothing),
+        IN_EMPTY(signals_that_are_ignored_stay_so),
         IN_EMPTY(file_appears_when_it_is_complete),
         IN_EMPTY(file_replaces_another_and_has_the_usual_rights),
         IN_EMPTY(abandoned_files_leave_nothing),
         IN_EMPTY(files_appear_together),
         IN_EMPTY(none_appears_where_one_cannot),
         IN_EMPTY(names_that_no_file_can_have_are_refused),
+        IN_EMPTY(names_in_use_are_left_alone),
         IN_EMPTY(more_files_than_there_is_room_for_are_refused),
-        IN_EMPTY(signals_leave_nothing),
-        IN_EMPTY(signals_that_are_ignored_stay_so),
         IN_EMPTY(npy_is_read_back),
         IN_EMPTY(npy_header_is_numpys),
         IN_EMPTY(npy_header_ends_at_a_multiple_of_64),

@@ -98,6 +98,24 @@ TEST(empty_tensors_and_metadata_are_read)
     safetensors_free(&s);
 }
 
+/* Whichever comes first in the header, the empty one comes first in the
+   file. */
+TEST(empty_tensors_lie_before_others_at_their_place)
+{
+    safetensors s;
+
+    write_safetensors(
+        "s",
+        "{\"a\":" TENSOR("U8", "2", 0, 2) ",\"b\":" TENSOR(
+            "U8", "0", 0, 0) ",\"c\":" TENSOR("U8", "0", 2, 2) "}",
+        data, 2);
+
+    assert_int_equal(read_header("s", &s), DONE);
+
+    assert_int_equal(s.n_entries, 3);
+    safetensors_free(&s);
+}
+
 TEST(escapes_in_names_are_undone)
 {
     safetensors s;
@@ -195,6 +213,7 @@ int main(void)
         cmocka_unit_test(tensors_come_by_name_whatever_their_order),
         cmocka_unit_test(every_type_has_its_size),
         cmocka_unit_test(empty_tensors_and_metadata_are_read),
+        cmocka_unit_test(empty_tensors_lie_before_others_at_their_place),
         cmocka_unit_test(escapes_in_names_are_undone),
         cmocka_unit_test(array_takes_the_tensor_it_is_asked_for),
         cmocka_unit_test(array_takes_the_only_tensor),
