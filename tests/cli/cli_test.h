@@ -12,6 +12,10 @@
 /* cmocka has a fail() too, which its macros and those of test.h call. */
 #undef fail
 #include "message.h"
+static inline outcome fail_with(outcome result, const char *text)
+{
+    return fail(result, "%s", text);
+}
 #define fail() _fail(__FILE__, __LINE__)
 
 /* A new folder, which is the current one from then on, and its end: functions

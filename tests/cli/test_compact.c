@@ -11,6 +11,7 @@
 #include "output.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { LAYERS = 2, HEADS = 3, KEYS = 7, DIM = 2 };
 
@@ -357,6 +358,28 @@ TEST(caches_of_another_shape_are_refused)
     }
 }
 
+/* A count of 2^32 - 1 stands for no row; the file takes no space. */
+TEST(counts_of_32_bits_are_refused)
+{
+    write_npy("cache.npy",
+              "{'descr': '|u1', 'fortran_order': False, "
+              "'shape': (4294967295, 1, 1)}\n",
+              NULL, 0);
+    struct stat status;
+    assert_int_equal(stat("cache.npy", &status), 0);
+    const off_t size = status.st_size + (off_t)4294967295;
+    write_kept(1);
+    if (truncate("cache.npy", size) != 0 || stat("cache.npy", &status) != 0 ||
+        status.st_blocks > 2048)
+        skip();
+
+    catch_errors();
+    assert_int_equal(compact("token-head"), BAD_INPUT);
+
+    assert_message(caught_errors(), "no count 0 or above 32 bits");
+    remove("cache.npy");
+}
+
 TEST(wrong_usage_is_told)
 {
     static const struct {
@@ -405,6 +428,7 @@ int main(void)
         cmocka_unit_test(lists_that_do_not_ascend_are_refused),
         cmocka_unit_test(every_list_is_looked_at_first),
         cmocka_unit_test(caches_of_another_shape_are_refused),
+        cmocka_unit_test(counts_of_32_bits_are_refused),
         cmocka_unit_test(wrong_usage_is_told),
         cmocka_unit_test(help_is_printed),
     };
