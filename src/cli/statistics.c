@@ -174,7 +174,9 @@ outcome statistics_of(const array *a, row_kind kind, statistics *s)
 {
     const uint64_t limit = a->fortran ? FORTRAN_PIECE : PIECE;
     const uint64_t piece = a->n_elements < limit ? a->n_elements : limit;
-    void *memory = malloc((size_t)piece * sizeof(double) + 1);
+    const size_t size =
+        a->element_size > sizeof(float) ? a->element_size : sizeof(float);
+    void *memory = malloc((size_t)piece * size + 1);
     outcome result = DONE;
 
     *s = (statistics){.is_float = element_is_float(a->element)};
