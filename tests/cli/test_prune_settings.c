@@ -97,6 +97,36 @@ TEST(prune_options_go_over_a_preset)
     cJSON_Delete(root);
 }
 
+/* What is said last counts, of two that exclude each other. */
+TEST(prune_weighs_values_by_norm_or_by_distance)
+{
+    static const struct {
+        const char *weights;
+        bool norm, distance, rows;
+    } cases[] = {{"value-norm", true, false, false},
+                 {"value-distance,visible-rows", false, true, true},
+                 {"value-norm,value-distance", false, true, false},
+                 {"none", false, false, false}};
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        command_line line = start();
+        add_values(&line);
+        add_out(&line);
+        add_word(&line, "--preset=csp");
+        add_word(&line, "--budget=8");
+        add_word(&line, "--weights=%s", cases[i].weights);
+        assert_runs(&line);
+        cJSON *root = json_output("out/summary.json");
+        const cJSON *norm = find(root, "parameters", "value_norm");
+        const cJSON *distance = find(root, "parameters", "value_distance");
+        const cJSON *rows = find(root, "parameters", "visible_rows");
+        assert_int_equal(cJSON_IsTrue(norm), cases[i].norm);
+        assert_int_equal(cJSON_IsTrue(distance), cases[i].distance);
+        assert_int_equal(cJSON_IsTrue(rows), cases[i].rows);
+        cJSON_Delete(root);
+    }
+}
+
 TEST(prune_is_plain_without_a_preset)
 {
     command_line line = start();
@@ -145,6 +175,7 @@ int main(void)
         with_files(prune_keeps_whole_blocks),
         with_files(prune_runs_every_preset),
         with_files(prune_options_go_over_a_preset),
+        with_files(prune_weighs_values_by_norm_or_by_distance),
         with_files(prune_is_plain_without_a_preset),
         with_files(prune_divides_the_rest_by_a_share),
     };
