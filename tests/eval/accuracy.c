@@ -169,6 +169,23 @@ static void print_table(const testset *t, const verdicts *v,
     }
 }
 
+/* What does better than the first variant, prompt by prompt. */
+static void print_better(const testset *t, const verdicts *v,
+                         const variant *list, uint32_t n_variants)
+{
+    printf("\nBetter than %s beyond 95 %% confidence of the difference:\n",
+           list[0].name);
+    for (uint32_t i = 1; i < n_variants; ++i)
+        for (uint32_t b = 0; b < N_BUDGETS; ++b) {
+            const uint32_t first = setting_of(0, b);
+            const estimate e = estimate_of(t, v, setting_of(i, b), &first);
+
+            if (e.mean > e.error)
+                printf("%-20s  %2.0f %%: %+.1f+-%.1f\n", list[i].name,
+                       budgets[b], 100.0 * e.mean, 100.0 * e.error);
+        }
+}
+
 static void write_csv(FILE *csv, const model *m, const testset *t,
                       const verdicts *v, const variant *list,
                       uint32_t n_variants, protocol how)
@@ -291,6 +308,7 @@ int main(int argc, char **argv)
         found[p] =
             run_all(&m, &t, protocols[p], settings, n_variants * N_BUDGETS, &o);
         print_table(&t, &found[p], lists[p], n_variants, protocols[p]);
+        print_better(&t, &found[p], lists[p], n_variants);
         if (csv)
             write_csv(csv, &m, &t, &found[p], lists[p], n_variants,
                       protocols[p]);
