@@ -71,6 +71,24 @@ static inline float csp__fold(float partial[16])
     return partial[0];
 }
 
+/* x[0..n) . y[0..n) in eight partial sums, so that a compiler can take vectors
+   of any width without other bits. */
+static inline double csp__dot(const double *x, const double *y, size_t n)
+{
+    double partial[8] = {0.0};
+    size_t i = 0;
+
+    for (; n - i >= 8; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            partial[j] += x[i + j] * y[i + j];
+    for (size_t j = 0; i + j < n; j++)
+        partial[j] += x[i + j] * y[i + j];
+    for (size_t width = 4; width > 0; width /= 2)
+        for (size_t j = 0; j < width; j++)
+            partial[j] += partial[j + width];
+    return partial[0];
+}
+
 static inline float csp__from_bf16(uint16_t h)
 {
     return csp__float_of((uint32_t)h << 16);

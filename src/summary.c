@@ -23,6 +23,7 @@ typedef struct scratch {
     double *vectors;    /* [key_dim][key_dim] */
     double *values;     /* [key_dim] */
     float *row;         /* [max(key_dim, value_dim)] */
+    csp__eigen_scratch eigen;
 } scratch;
 
 static void carve(scratch *s, uint32_t key_dim, uint32_t value_dim,
@@ -35,6 +36,7 @@ static void carve(scratch *s, uint32_t key_dim, uint32_t value_dim,
     s->vectors = csp__arena_take(arena, key_dim, key_dim, sizeof(double));
     s->values = csp__arena_take(arena, 1, key_dim, sizeof(double));
     s->row = csp__arena_take(arena, 1, widest, sizeof(float));
+    csp__eigen_carve(&s->eigen, key_dim, arena);
 }
 
 /* ---- Rows of a summary --------------------------------------------------- */
@@ -145,7 +147,8 @@ static void store_spread(const csp__kernels *k, const csp_summary *to, size_t g,
     const size_t dk = to->key_dim;
     double rest = 0.0;
 
-    csp__eigen(s->covariance, dk, s->vectors, s->values);
+    csp__eigen(s->covariance, to->key_dim, to->rank, &s->eigen, s->vectors,
+               s->values);
     for (size_t i = to->rank; i < dk; i++)
         rest += s->values[i] > 0.0 ? s->values[i] : 0.0;
     if (to->rank < dk)
@@ -173,7 +176,8 @@ static void store_cross(const csp__kernels *k, const csp_summary *to, size_t g,
                 sum += s->cross[i * dv + c] * s->cross[j * dv + c];
             s->covariance[i * dk + j] = s->covariance[j * dk + i] = sum;
         }
-    csp__eigen(s->covariance, dk, s->vectors, s->values);
+    csp__eigen(s->covariance, to->key_dim, to->rank, &s->eigen, s->vectors,
+               s->values);
     for (size_t i = 0; i < to->rank; i++) {
         const double *u = s->vectors + i * dk;
         for (size_t j = 0; j < dk; j++)

@@ -201,6 +201,27 @@ TEST(log_has_ieee_ends)
     assert_true(isnan(csp__log((double)NAN)));
 }
 
+/* Partial sums by their definition: element i goes to sum i mod 8. */
+TEST(dot_adds_up_in_eight_sums)
+{
+    enum { MOST = 40 };
+    const double big = 0x1p60;
+    double x[MOST], y[MOST];
+    for (int i = 0; i < MOST; i++) {
+        x[i] = i % 3 == 0 ? big : 0.1 * i;
+        y[i] = i % 2 == 0 ? -0.7 : 0.3 * i;
+    }
+
+    for (size_t n = 0; n <= MOST; n++) {
+        double s[8] = {0.0};
+        for (size_t i = 0; i < n; i++)
+            s[i % 8] += x[i] * y[i];
+        const double expected =
+            ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+        assert_true(csp__dot(x, y, n) == expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +239,7 @@ int main(void)
         cmocka_unit_test(log_is_within_two_ulp_of_libm),
         cmocka_unit_test(log_near_one_keeps_its_digits),
         cmocka_unit_test(log_has_ieee_ends),
+        cmocka_unit_test(dot_adds_up_in_eight_sums),
     };
 
     return RUN(tests);
