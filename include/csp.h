@@ -842,7 +842,7 @@ CSP_API size_t csp_moments_workspace_size(uint32_t key_dim, uint32_t value_dim);
  *              'variance'; the left singular vectors u_i of C.
  * 'values'     [n_kv_heads][1 + rank][value_dim]: vbar; C'u_i.
  * 'log_count'  [n_kv_heads] log m; -INFINITY where nothing was dropped.
- * 'variance'   [n_kv_heads] mean of S's other eigenvalues.
+ * 'variance'   [n_kv_heads] mean of S's other eigenvalues, not below 0.
  * 'dtype'      of 'keys' and 'values', which need that type's alignment only.
  * 'rank'       <= key_dim; 0: means and one variance.  1 brings most of what
  *              there is to gain, 4 nearly all.
@@ -859,7 +859,9 @@ typedef struct csp_summary {
 CSP_API size_t csp_summary_size(const csp_summary *summary);
 
 /*
- * Turn moments into a summary.  O(key_dim^3) a KV head.
+ * Turn moments into a summary.  A KV head costs O(key_dim^2 (key_dim +
+ * value_dim)), more for every eight of 'rank'; with rank 0, which needs no
+ * eigenvectors, O(key_dim (key_dim + value_dim)).
  *
  * Returns CSP_OK; CSP_E_NULL; CSP_E_SHAPE if counts are zero or disagree;
  * CSP_E_DTYPE; CSP_E_OVERFLOW; CSP_E_WORKSPACE; CSP_E_NOT_FINITE if moments are

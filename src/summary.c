@@ -18,10 +18,11 @@
 #define LARGEST_F32 0x1p127 /* and bf16, with room to round */
 
 typedef struct scratch {
-    double *covariance; /* [key_dim][key_dim] */
+    double *covariance; /* [key_dim][key_dim], lower triangle */
     double *cross;      /* [key_dim][value_dim] */
     double *vectors;    /* [key_dim][key_dim] */
     double *values;     /* [key_dim] */
+    double *product;    /* [value_dim] */
     float *row;         /* [max(key_dim, value_dim)] */
     csp__eigen_scratch eigen;
 } scratch;
@@ -35,6 +36,7 @@ static void carve(scratch *s, uint32_t key_dim, uint32_t value_dim,
     s->cross = csp__arena_take(arena, key_dim, value_dim, sizeof(double));
     s->vectors = csp__arena_take(arena, key_dim, key_dim, sizeof(double));
     s->values = csp__arena_take(arena, 1, key_dim, sizeof(double));
+    s->product = csp__arena_take(arena, 1, value_dim, sizeof(double));
     s->row = csp__arena_take(arena, 1, widest, sizeof(float));
     csp__eigen_carve(&s->eigen, key_dim, arena);
 }
@@ -112,14 +114,11 @@ static void center(const csp_moments *m, size_t g, scratch *s)
         const double mean = key[i] / n;
         const double *kk = m->key_key + (g * dk + i) * dk;
         const double *kv = m->key_value + (g * dk + i) * dv;
-        for (size_t j = 0; j < dk; j++)
+        for (size_t j = 0; j <= i; j++)
             s->covariance[i * dk + j] = kk[j] / n - mean * (key[j] / n);
         for (size_t j = 0; j < dv; j++)
             s->cross[i * dv + j] = kv[j] / n - mean * (value[j] / n);
     }
-    for (size_t i = 0; i < dk; i++) /* exactly symmetric */
-        for (size_t j = 0; j < i; j++)
-            s->covariance[i * dk + j] = s->covariance[j * dk + i];
 }
 
 static void store(const csp__kernels *k, const csp_summary *s, const float *row,
@@ -137,22 +136,32 @@ static void store_mean(const csp__kernels *k, const csp_summary *to,
     store(k, to, row, dim, where);
 }
 
+/* Mean of the eigenvalues of S after the first 'rank'; no spread is below 0. */
+static double rest_of(const scratch *s, size_t dk, size_t rank)
+{
+    double sum = 0.0;
+
+    if (rank == dk)
+        return 0.0;
+    for (size_t i = rank; i < dk; i++)
+        sum += rank == 0 ? s->covariance[i * (dk + 1)] : s->values[i];
+    return sum > 0.0 ? sum / (double)(dk - rank) : 0.0;
+}
+
 /*
  * S = variance I + sum of rows 1..rank of keys, each times its transpose: exact
- * along the first eigenvectors, the mean of the other eigenvalues elsewhere.
+ * along the first eigenvectors, the mean of the other eigenvalues elsewhere,
+ * which without vectors is that of the diagonal.
  */
 static void store_spread(const csp__kernels *k, const csp_summary *to, size_t g,
                          scratch *s)
 {
-    const size_t dk = to->key_dim;
-    double rest = 0.0;
+    const uint32_t dk = to->key_dim;
 
-    csp__eigen(s->covariance, to->key_dim, to->rank, &s->eigen, s->vectors,
-               s->values);
-    for (size_t i = to->rank; i < dk; i++)
-        rest += s->values[i] > 0.0 ? s->values[i] : 0.0;
-    if (to->rank < dk)
-        rest /= (double)(dk - to->rank);
+    if (to->rank > 0)
+        csp__eigen(s->covariance, dk, to->rank, &s->eigen, s->vectors,
+                   s->values);
+    const double rest = rest_of(s, dk, to->rank);
     to->variance[g] = (float)rest;
     for (size_t i = 0; i < to->rank; i++) {
         const double more = s->values[i] - rest;
@@ -163,6 +172,17 @@ static void store_spread(const csp__kernels *k, const csp_summary *to, size_t g,
     }
 }
 
+/* s->row = C' u. */
+static void project(const double *u, size_t dk, size_t dv, scratch *s)
+{
+    memset(s->product, 0, dv * sizeof *s->product);
+    for (size_t j = 0; j < dk; j++)
+        for (size_t c = 0; c < dv; c++)
+            s->product[c] += s->cross[j * dv + c] * u[j];
+    for (size_t c = 0; c < dv; c++)
+        s->row[c] = (float)s->product[c];
+}
+
 /* Rows rank + 1..2 rank of keys are u_i, rows 1..rank of values C' u_i. */
 static void store_cross(const csp__kernels *k, const csp_summary *to, size_t g,
                         scratch *s)
@@ -170,12 +190,9 @@ static void store_cross(const csp__kernels *k, const csp_summary *to, size_t g,
     const size_t dk = to->key_dim, dv = to->value_dim;
 
     for (size_t i = 0; i < dk; i++)
-        for (size_t j = i; j < dk; j++) {
-            double sum = 0.0;
-            for (size_t c = 0; c < dv; c++)
-                sum += s->cross[i * dv + c] * s->cross[j * dv + c];
-            s->covariance[i * dk + j] = s->covariance[j * dk + i] = sum;
-        }
+        for (size_t j = 0; j <= i; j++)
+            s->covariance[i * dk + j] =
+                csp__dot(s->cross + i * dv, s->cross + j * dv, dv);
     csp__eigen(s->covariance, to->key_dim, to->rank, &s->eigen, s->vectors,
                s->values);
     for (size_t i = 0; i < to->rank; i++) {
@@ -183,12 +200,7 @@ static void store_cross(const csp__kernels *k, const csp_summary *to, size_t g,
         for (size_t j = 0; j < dk; j++)
             s->row[j] = (float)u[j];
         store(k, to, s->row, dk, key_row(to, g, 1 + to->rank + i));
-        for (size_t c = 0; c < dv; c++) {
-            double sum = 0.0;
-            for (size_t j = 0; j < dk; j++)
-                sum += s->cross[j * dv + c] * u[j];
-            s->row[c] = (float)sum;
-        }
+        project(u, dk, dv, s);
         store(k, to, s->row, dv, value_row(to, g, 1 + i));
     }
 }
@@ -251,7 +263,7 @@ static void square_norms(const csp_moments *m, size_t g, double *spread,
         const double mean = key[i] / n;
         const double *kk = m->key_key + (g * dk + i) * dk;
         const double *kv = m->key_value + (g * dk + i) * dv;
-        for (size_t j = i; j < dk; j++) {
+        for (size_t j = 0; j <= i; j++) {
             const double c = kk[j] / n - mean * (key[j] / n);
             *spread += j == i ? c * c : 2.0 * c * c;
         }

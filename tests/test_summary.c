@@ -208,6 +208,44 @@ TEST(summary_of_one_token_is_the_token)
     }
 }
 
+TEST(summary_of_one_dimension_is_a_number)
+{
+    double count = 4.0, key = 8.0, value = 4.0, key_key = 52.0,
+           key_value = 20.0;
+    const csp_moments moments = {&count,     &key, &value, &key_key,
+                                 &key_value, 1,    1,      1};
+    float keys[3], values[2], log_count, variance;
+
+    for (uint32_t rank = 0; rank <= 1; rank++) {
+        const csp_summary summary = {
+            keys, values, &log_count, &variance, CSP_F32, 1, 1, 1, rank};
+        guarded workspace = guard(NULL, csp_summarise_workspace_size(1, 1));
+        assert_ok(
+            csp_summarise(&moments, workspace.data, workspace.size, &summary));
+        unguard(&workspace);
+        assert_true(keys[0] == 2.0f && values[0] == 1.0f);
+        assert_true(variance == (rank == 0 ? 9.0f : 0.0f));
+    }
+    assert_true(fabsf(keys[1]) == 3.0f);
+    assert_true(keys[2] * values[1] == 3.0f);
+}
+
+/* Sums that no keys have, of a covariance below zero: no spread at any rank. */
+TEST(summary_of_a_negative_covariance_has_no_spread)
+{
+    for (uint32_t rank = 0; rank <= KEY_DIM; rank++) {
+        fixture *f = set_up(CSP_F32, rank);
+        memset(f->sums.key_key, 0, sizeof f->sums.key_key);
+        assert_ok(summarise(f));
+        for (size_t g = 0; g < KV_HEADS; g++) {
+            assert_true(f->summary.variance[g] == 0.0f);
+            for (size_t row = 1; row <= rank; row++)
+                for (size_t i = 0; i < KEY_DIM; i++)
+                    assert_true(fabs(key_at(&f->summary, g, row, i)) < 1e-6);
+        }
+    }
+}
+
 /* Exactly as many bytes as promised, for memory of a half's alignment. */
 TEST(summary_stays_in_its_memory)
 {
@@ -320,6 +358,8 @@ int main(void)
         cmocka_unit_test(summary_orders_the_cross_covariance),
         cmocka_unit_test(summary_of_nothing_dropped_is_empty),
         cmocka_unit_test(summary_of_one_token_is_the_token),
+        cmocka_unit_test(summary_of_one_dimension_is_a_number),
+        cmocka_unit_test(summary_of_a_negative_covariance_has_no_spread),
         cmocka_unit_test(summary_stays_in_its_memory),
         cmocka_unit_test(summary_expand_of_full_rank_is_what_it_was_made_of),
         cmocka_unit_test(summary_expand_adds),
