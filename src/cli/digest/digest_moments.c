@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    MOST_DIM = 24, /* eigenvectors of larger matrices take their time */
+    MOST_DIM = 24,
     MOST_RANK = 3,
     N_OUTPUTS = MAX_HEADS * MAX_QUERIES * MOST_DIM
 };
