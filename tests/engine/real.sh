@@ -20,7 +20,8 @@ fi
 [ $fetched = 0 ] || exit 1
 
 cd "$here/../.."
-[ $# -gt 0 ] || set -- README.md include/csp.h /usr/share/common-licenses/GPL-3
+[ $# -gt 0 ] || set -- /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/GFDL-1.3 \
+    /usr/share/common-licenses/LGPL-2.1
 rm -f "$build/real.txt"
 for text; do
     [ -r "$text" ] || { echo "no $text: skipped"; continue; }
