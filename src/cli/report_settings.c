@@ -167,6 +167,8 @@ static void read_method(reader *r)
     c->reduce =
         strcmp(text_of(r, p, "reduce"), "mean") == 0 ? CSP_MEAN : CSP_SUM;
     c->weigh_values = flag_of(r, p, "value_norm");
+    c->center_values = flag_of(r, p, "value_distance");
+    c->weigh_values = c->weigh_values || c->center_values;
     c->weigh_rows = flag_of(r, p, "visible_rows");
     c->selection = (csp_selection)choice_of(r, "select", OPTION_SELECT);
     c->scope = (csp_scope)choice_of(r, "scope", OPTION_SCOPE);
@@ -234,7 +236,10 @@ static void add_weights(report_settings *s)
         add(s, "pooling", "%s of %u",
             c->pooling == CSP_POOL_AVG ? "mean" : "largest", c->pool_width);
     if (c->weigh_values || c->weigh_rows)
-        add(s, "weights", "%s%s%s", c->weigh_values ? "value norm" : "",
+        add(s, "weights", "%s%s%s",
+            c->center_values  ? "value distance"
+            : c->weigh_values ? "value norm"
+                              : "",
             c->weigh_values && c->weigh_rows ? ", " : "",
             c->weigh_rows ? "visible rows" : "");
     if (c->block > 1)
@@ -265,16 +270,29 @@ static void describe(reader *r)
     add_weights(s);
 }
 
+/* Whether [at, end) is what JSON may have around it. */
+static bool is_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || (*at >= '\t' && *at <= '\r')))
+        at++;
+    return at == end;
+}
+
 outcome report_settings_read(const char *name, const char *text, size_t size,
                              report_settings *s)
 {
-    cJSON *root = cJSON_ParseWithLength(text, size);
+    const char *end = NULL;
+    cJSON *root = cJSON_ParseWithLengthOpts(text, size, &end, 0);
     reader r = {.name = name, .root = root, .s = s, .result = DONE};
 
     *s = (report_settings){.n = 0};
     if (!cJSON_IsObject(root)) {
         cJSON_Delete(root);
         return fail(BAD_INPUT, "%s: expected a JSON object", name);
+    }
+    if (!is_space(end, text + size)) {
+        cJSON_Delete(root);
+        return fail(BAD_INPUT, "%s: expected nothing behind its JSON", name);
     }
     r.parameters = member(root, "parameters");
     const char *source = text_of(&r, root, "scores");

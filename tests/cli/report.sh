@@ -56,6 +56,15 @@ rm out/reasons.npy
 splits c.html | grep -q '\[[0-9]*,2,0,0,0,0,[0-9]*\]' || bad "protected tokens are lost"
 "$csp" prune $input --budget 20 --sinks 2 --out out >stdout || bad "prune"
 
+# What weighs, whether of norms or of distances.
+for weight in norm distance; do
+    rm -rf weighed && cp -r out weighed
+    sed "s/\"value_$weight\":[^,]*/\"value_$weight\": true/" out/summary.json \
+        >weighed/summary.json
+    "$csp" report weighed -o c.html || bad "report of value $weight"
+    grep -q "\"value $weight\"" c.html || bad "no word of value $weight"
+done
+
 # ---- The page ----
 
 grep -q "content=\"default-src 'none'; script-src 'sha256-[A-Za-z0-9+/]*='; style-src" \
@@ -106,6 +115,7 @@ broken()
 
 broken summary.json 'expected a JSON object' </dev/null
 head -c 300 out/summary.json | broken summary.json 'expected a JSON object'
+{ cat out/summary.json; echo '{}'; } | broken summary.json 'nothing behind'
 for change in 's/"keys":[^,]*/"keys": 0/' 's/"keys":[^,]*/"keys": 1e12/' \
     's/"keys":[^,]*/"keys": "200"/' 's/"kv_heads":[^,]*/"kv_heads": 3/' \
     's/"budget":[^,]*/"budget": -1/' 's/"block":[^,]*/"block": 0/' \
