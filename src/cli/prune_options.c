@@ -262,11 +262,20 @@ static void list_options(const own_options *own, struct option *all)
     *at = (struct option){NULL, 0, NULL, 0};
 }
 
+/* Whether getopt does not know a letter, which may be in front of others in its
+   word; of a long option it says 0, or the number if that takes no argument. */
+static bool is_letter(int unknown)
+{
+    return unknown < 0 || (unknown > ' ' && unknown < FIRST_CODE - 1);
+}
+
 static outcome take_option(int code, const char *word, const own_options *own,
                            prune_options *o)
 {
     if (code == ':')
         return fail(BAD_USAGE, "%s: expected an argument", word);
+    if (code == '?' && is_letter(optopt))
+        return fail(BAD_USAGE, "unknown option -%c; see --help", optopt);
     if (code == '?')
         return fail(BAD_USAGE, "unknown option %s; see --help", word);
     if (code >= FIRST_CODE)
