@@ -1,8 +1,9 @@
 /*
  * output.c - files that appear whole or not at all
  *
- * The temporary names are kept where a signal handler finds them.  While one
- * is entered or taken out, the signals wait.
+ * The temporary names, and that of a folder made for them, are kept where a
+ * signal handler finds them.  While one is entered or taken out, the signals
+ * wait.
  */
 #include "output.h"
 
@@ -25,18 +26,21 @@ enum {
 
 /* ---- Signals ------------------------------------------------------------- */
 
-static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 enum { N_SIGNALS = sizeof signals / sizeof *signals };
 
 /* Changed only while the signals wait; NULL: free. */
 static char *volatile pending[MAX_OUTPUTS];
+static const char *volatile pending_folder;
 
 static void unlink_pending(int signal_number)
 {
     for (int i = 0; i < MAX_OUTPUTS; i++)
         if (pending[i] != NULL)
             unlink(pending[i]);
+    if (pending_folder != NULL)
+        rmdir(pending_folder); /* unless there is something in it */
     /* SA_RESETHAND: the default action ends the program now. */
     raise(signal_number);
 }
@@ -57,6 +61,9 @@ static void catch_signals(void)
         if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
             sigaction(signals[i], &action, NULL);
     }
+    /* A file beyond a limit on sizes is then an error of write. */
+    if (sigaction(SIGXFSZ, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        signal(SIGXFSZ, SIG_IGN);
 }
 
 static void hold_signals(sigset_t *before)
@@ -84,6 +91,28 @@ static bool change_pending(const char *before, char *now)
         }
     }
     return false;
+}
+
+/* ---- Folder -------------------------------------------------------------- */
+
+bool output_make_folder(const char *path)
+{
+    sigset_t before;
+
+    catch_signals();
+    hold_signals(&before);
+    const bool made = mkdir(path, 0777) == 0;
+    const int error = errno;
+    if (made)
+        pending_folder = path;
+    release_signals(&before);
+    errno = error;
+    return made;
+}
+
+void output_keep_folder(void)
+{
+    pending_folder = NULL;
 }
 
 /* ---- Opening ------------------------------------------------------------- */

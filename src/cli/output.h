@@ -2,14 +2,15 @@
  * output.h - files that appear whole or not at all
  *
  * Each is written under a temporary name beside its own and renamed when all
- * of them are complete.  SIGINT, SIGTERM and SIGHUP take the temporary files
- * with them.
+ * of them are complete.  SIGINT, SIGQUIT, SIGTERM and SIGHUP take the temporary
+ * files with them.
  */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
 #include "message.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,14 @@ typedef struct output {
     char *path, *temporary;
     int descriptor;
 } output;
+
+/*
+ * Make a folder, which those signals take with them, too, while it is empty.
+ * 'path' has to stay where it is until output_keep_folder() says that the
+ * folder is no longer theirs.  False: errno has the reason.
+ */
+bool output_make_folder(const char *path);
+void output_keep_folder(void);
 
 /* After an error there is nothing to abandon. */
 outcome output_open(const char *path, output *o);

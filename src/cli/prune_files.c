@@ -136,6 +136,8 @@ static bool allocate(prune_files *f)
 
 static void release(prune_files *f)
 {
+    if (f->made_folder)
+        output_keep_folder();
     free(f->folder);
     free(f->bits);
     free(f->mask);
@@ -159,7 +161,7 @@ static outcome make_folder(prune_files *f)
 {
     struct stat status;
 
-    if (mkdir(f->folder, 0777) == 0) {
+    if (output_make_folder(f->folder)) {
         f->made_folder = true;
         return DONE;
     }

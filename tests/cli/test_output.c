@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -188,8 +189,8 @@ TEST(more_files_than_there_is_room_for_are_refused)
 
 /* ---- Signals ------------------------------------------------------------- */
 
-/* A process that writes two files and is sent 'number' before they are
-   complete; returns how it ended. */
+/* A process that makes a folder, writes two files and is sent 'number' before
+   they are complete; returns how it ended. */
 static int end_by_signal(int number, bool ignored)
 {
     int status;
@@ -200,6 +201,10 @@ static int end_by_signal(int number, bool ignored)
         output o[2];
         if (ignored)
             signal(number, SIG_IGN);
+        if (!output_make_folder("folder") ||
+            output_open("folder/c", &o[0]) != DONE)
+            _exit(9);
+        output_abandon(o, 1);
         if (output_open("a", &o[0]) != DONE || output_open("b", &o[1]) != DONE)
             _exit(9);
         output_write(&o[0], "half", 4);
@@ -212,7 +217,7 @@ static int end_by_signal(int number, bool ignored)
 
 TEST(signals_leave_nothing)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
 
     write_file("a", "before", 6);
     for (size_t i = 0; i < COUNT(numbers); i++) {
@@ -231,6 +236,47 @@ TEST(signals_that_are_ignored_stay_so)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_file("a", "half");
     assert_file("b", "");
+}
+
+TEST(folder_is_left_once_it_is_kept)
+{
+    int status;
+    const pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (!output_make_folder("folder"))
+            _exit(9);
+        output_keep_folder();
+        raise(SIGTERM);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(access("folder", F_OK), 0);
+}
+
+TEST(limit_on_sizes_is_an_error)
+{
+    int status;
+    const pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit limit = {.rlim_cur = 4, .rlim_max = 4};
+        output o;
+        if (output_open("a", &o) != DONE || setrlimit(RLIMIT_FSIZE, &limit) ||
+            freopen("/dev/null", "w", stderr) == NULL)
+            _exit(9);
+        const outcome result = output_write(&o, "0123456789", 10);
+        output_abandon(&o, 1);
+        _exit((int)result);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), IO_FAILED);
+    assert_int_equal(count_files(), 0);
 }
 
 /* ---- .npy ---------------------------------------------------------------- */
@@ -315,6 +361,8 @@ int main(void)
         /* First, as the handlers are installed but once. */
         IN_EMPTY(signals_leave_nothing),
         IN_EMPTY(signals_that_are_ignored_stay_so),
+        IN_EMPTY(folder_is_left_once_it_is_kept),
+        IN_EMPTY(limit_on_sizes_is_an_error),
         IN_EMPTY(file_appears_when_it_is_complete),
         IN_EMPTY(file_replaces_another_and_has_the_usual_rights),
         IN_EMPTY(abandoned_files_leave_nothing),
