@@ -77,7 +77,8 @@ static outcome count_layer(const prune_input *in, const gap *g, uint32_t layer,
 
     gap_counter_reset(counter);
     if (result == DONE)
-        result = gap_count(counter, &attention, &tokens, g->n);
+        result = gap_count(counter, in->scores.array.name, layer, &attention,
+                           &tokens, g->n);
     if (result == DONE)
         gap_finish(counter, &g->layers[layer]);
     return result;
@@ -134,7 +135,7 @@ double gap_mean(const gap *g)
     return n > 0.0 ? sum / n : (double)NAN;
 }
 
-static void print_help(void)
+static outcome print_help(void)
 {
     puts(
         "usage: csp gap SCORES --spans LIST [options]\n"
@@ -154,6 +155,7 @@ static void print_help(void)
         "Input, as of csp prune: --tensor, --dtype, --kind, --lse,\n"
         "--lse-tensor, --mask, --first-query, --kv-heads, --spans,\n"
         "--spans-file, --n (1)");
+    return flush_output();
 }
 
 outcome command_gap(int argc, char **argv)
@@ -163,7 +165,7 @@ outcome command_gap(int argc, char **argv)
     outcome result = prune_options_parse(argc, argv, &own, &c.options);
 
     if (result == DONE && c.options.help) {
-        print_help();
+        result = print_help();
     } else if (result == DONE) {
         result = check(&c.options);
         if (result == DONE)

@@ -18,6 +18,8 @@ struct gap_counter {
     density_scale scale;
     density_counts intra, inter;
     uint64_t n_zero; /* weights 0 in float, of visible keys */
+    const char *name;
+    uint32_t layer;
     uint32_t n_keys;
     float row[]; /* [n_keys] */
 };
@@ -88,8 +90,8 @@ static outcome weigh_logits(gap_counter *c, uint32_t n_seen, double n,
     const csp_status status = csp_nsoftmax(&view, n, NULL, NULL, c->row);
 
     if (status != CSP_OK)
-        return fail(BAD_INPUT, "weights of a row of logits: %s",
-                    csp_status_string(status));
+        return fail(BAD_INPUT, "%s: layer %u, weights of a row of logits: %s",
+                    c->name, c->layer, csp_status_string(status));
     *n_zero = n_visible - count_above(c->row, n_seen, 0.0f);
     return DONE;
 }
@@ -107,12 +109,18 @@ static outcome weigh_probabilities(gap_counter *c,
 
     if (attention->lse.data != NULL && n > 0.0) {
         memcpy(&lse, row_of(&attention->lse, head, row), sizeof lse);
+        if (isnan(lse) || lse == INFINITY)
+            return fail(BAD_INPUT,
+                        "%s: layer %u, log-sum-exp of head %u, query %u is %g",
+                        c->name, c->layer, head, row, (double)lse);
         factor = 1.0 / (1.0 + n * exp(-unit * (double)lse));
     }
     for (uint32_t i = 0; i < n_seen; i++) {
         if (!(c->row[i] >= 0.0f) || c->row[i] > FLT_MAX)
-            return fail(BAD_INPUT, "probability %g of key %u, expected 0 to 1",
-                        (double)c->row[i], i);
+            return fail(BAD_INPUT,
+                        "%s: layer %u, probability %g of key %u, expected 0 to"
+                        " 1",
+                        c->name, c->layer, (double)c->row[i], i);
         c->row[i] = (float)((double)c->row[i] * factor);
     }
     return DONE;
@@ -167,13 +175,16 @@ static uint32_t seen_by(const gap_counter *c, const csp_attention *attention,
                : c->n_keys;
 }
 
-outcome gap_count(gap_counter *c, const csp_attention *attention,
-                  const csp_tokens *tokens, double n)
+outcome gap_count(gap_counter *c, const char *name, uint32_t layer,
+                  const csp_attention *attention, const csp_tokens *tokens,
+                  double n)
 {
     const csp_tensor *scores = &attention->scores;
     const bool logits = attention->source == CSP_LOGITS;
     outcome result = DONE;
 
+    c->name = name;
+    c->layer = layer;
     for (uint32_t r = 0; r < scores->n_rows; r++) {
         const uint64_t token = (uint64_t)attention->first_query + r;
         const uint32_t seen = seen_by(c, attention, token);

@@ -31,10 +31,11 @@ void gap_counter_reset(gap_counter *counter);
  * Count the weights of a layer, or of some of its heads or query rows: logits
  * through the n-softmax (E1), probabilities with a log-sum-exp likewise, else
  * as they are.  Rows are contiguous, and every cached row holds the token of
- * its number.
+ * its number.  'name' and 'layer' are for messages.
  */
-outcome gap_count(gap_counter *counter, const csp_attention *attention,
-                  const csp_tokens *tokens, double n);
+outcome gap_count(gap_counter *counter, const char *name, uint32_t layer,
+                  const csp_attention *attention, const csp_tokens *tokens,
+                  double n);
 
 /*
  * Density and divergence of what was counted.  Both curves have the wider of

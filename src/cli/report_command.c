@@ -89,7 +89,8 @@ static outcome take_layer(void *context, const prune_layer *layer)
 
     gap_counter_reset(c->counter);
     const outcome result =
-        gap_count(c->counter, layer->attention, layer->tokens, c->n);
+        gap_count(c->counter, c->options.scores, layer->layer, layer->attention,
+                  layer->tokens, c->n);
     if (result != DONE)
         return result;
     gap_finish(c->counter, c->gap);
@@ -114,7 +115,7 @@ static outcome report_of_scores(command *c)
 
 /* ---- The command --------------------------------------------------------- */
 
-static void print_help(void)
+static outcome print_help(void)
 {
     puts("usage: csp report DIR -o FILE.html\n"
          "       csp report SCORES [options of prune] -o FILE.html\n"
@@ -126,6 +127,7 @@ static void print_help(void)
          "\n"
          "  -o, --output FILE     the page\n");
     prune_options_help();
+    return flush_output();
 }
 
 static bool is_folder(const char *path)
@@ -156,7 +158,7 @@ outcome command_report(int argc, char **argv)
     outcome result = prune_options_parse(argc, argv, &own, &c.options);
 
     if (result == DONE && c.options.help)
-        print_help();
+        result = print_help();
     else if (result == DONE)
         result = run(&c);
     prune_options_free(&c.options);

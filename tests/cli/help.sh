@@ -13,3 +13,11 @@ for arguments in "" "nonsense" "--nonsense"; do
     [ "$code" = 1 ] || { echo "csp $arguments: exit code $code, not 1"; exit 1; }
     [ "$(echo "$words" | wc -l)" = 1 ] || { echo "more than a line: $words"; exit 1; }
 done
+
+# A full disk does not go unnoticed.
+for command in "" prune compact inspect report gap selftest; do
+    [ -c /dev/full ] || continue
+    code=0
+    "$csp" $command --help >/dev/full 2>&1 || code=$?
+    [ "$code" = 3 ] || { echo "csp $command --help >/dev/full: exit code $code, not 3"; exit 1; }
+done

@@ -33,7 +33,8 @@ static outcome count(const csp_attention *attention, double n)
     gap_counter *counter;
 
     assert_int_equal(gap_counter_create(KEYS, &counter), DONE);
-    const outcome result = gap_count(counter, attention, &tokens, n);
+    const outcome result =
+        gap_count(counter, "scores", 0, attention, &tokens, n);
     gap_finish(counter, &layer);
     gap_counter_free(counter);
     return result;
@@ -159,6 +160,20 @@ TEST(gap_refuses_what_is_not_finite)
     scores[2] = 0.0f;
 }
 
+TEST(gap_refuses_a_log_sum_exp_that_is_none)
+{
+    csp_attention attention = attention_of(CSP_PROBABILITIES);
+    attention.lse = csp_tensor_packed(lse, CSP_F32, HEADS, QUERIES, 1);
+    for (size_t i = 0; i < COUNT(lse); i++)
+        lse[i] = -INFINITY;
+    assert_int_equal(count(&attention, 1.0), DONE);
+
+    lse[1] = NAN;
+    assert_int_equal(count(&attention, 1.0), BAD_INPUT);
+    lse[1] = INFINITY;
+    assert_int_equal(count(&attention, 1.0), BAD_INPUT);
+}
+
 TEST(gap_of_one_side_only_is_no_number)
 {
     csp_tokens text = tokens;
@@ -168,7 +183,8 @@ TEST(gap_of_one_side_only_is_no_number)
     text.n_spans = 0;
     assert_int_equal(gap_counter_create(KEYS, &counter), DONE);
 
-    assert_int_equal(gap_count(counter, &attention, &text, 1.0), DONE);
+    assert_int_equal(gap_count(counter, "scores", 0, &attention, &text, 1.0),
+                     DONE);
     gap_finish(counter, &layer);
 
     assert_int_equal(layer.n_inter, 0);
@@ -191,6 +207,7 @@ int main(void)
         cmocka_unit_test(gap_of_half_precision_knows_its_mask),
         cmocka_unit_test(gap_takes_probabilities_as_they_are_or_by_their_lse),
         cmocka_unit_test(gap_refuses_what_is_not_finite),
+        cmocka_unit_test(gap_refuses_a_log_sum_exp_that_is_none),
         cmocka_unit_test(gap_of_one_side_only_is_no_number),
     };
     return RUN(tests);
