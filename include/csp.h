@@ -345,21 +345,23 @@ typedef enum csp_preset {
  * 'budget' are to be kept by each KV head.
  *
  * DEFAULT is for a prompt that ends with its question: the rows of the last
- * twentieth vote (set first_vote to where the question begins if you know), and
- * as many tokens are recent, at most a third of the budget.  AGNOSTIC is for a
- * context whose questions are not known yet: every row votes, keys are weighed
- * by the rows that could see them, too, and at most a quarter is recent.  Both
- * weigh by distances of values, which you give, and protect the first token
- * from a budget of 32 on.  README's tables of right answers chose all that.
+ * twentieth vote, at least one (set first_vote to where the question begins if
+ * you know), and as many tokens are recent, at most a third of the budget.
+ * AGNOSTIC is for a context whose questions are not known yet: every row votes,
+ * keys are weighed by the rows that could see them, too, and at most a quarter
+ * is recent.  Both weigh by distances of values, which you give, and protect
+ * the first token from a budget of 32 on.  README's tables of right answers
+ * chose all that.
  *
- * In the others recent tokens are a tenth of the prompt but at most half the
- * budget (H2O: half; SnapKV: 32, at most half), and their rows vote, at least
- * one.  PAPER and REFERENCE list half of the rest by intra, half by inter,
- * REFERENCE by csp_config_set_reference.  SNAPKV, H2O and STREAMING rank
- * jointly: n_intra = n_inter = 0, all is filled up by intra + inter.
+ * In PAPER, REFERENCE and SNAPKV recent tokens are a tenth of the prompt
+ * (SNAPKV: 32) but at most half the budget, and their rows vote, at least one.
+ * In H2O half of the budget is recent, in STREAMING no row votes.  PAPER and
+ * REFERENCE list half of the rest by intra, half by inter, REFERENCE by
+ * csp_config_set_reference.  SNAPKV, H2O and STREAMING rank jointly: n_intra =
+ * n_inter = 0, all is filled up by intra + inter.
  *
  * Returns CSP_OK; CSP_E_NULL; CSP_E_CONFIG for an unknown preset; CSP_E_BUDGET
- * if budget > n_keys.
+ * if budget > n_keys; CSP_E_OVERFLOW for REFERENCE of CSP_REST tokens.
  */
 CSP_API csp_status csp_config_preset(csp_preset preset, uint32_t n_keys,
                                      uint32_t budget, csp_config *config);
