@@ -91,6 +91,7 @@ TEST(prune_options_go_over_a_preset)
     assert_near(find(root, "parameters", "n")->valuedouble, 0.5, 0.0);
     assert_true(cJSON_IsFalse(find(root, "parameters", "auto_share")));
     assert_true(cJSON_IsFalse(find(root, "parameters", "value_norm")));
+    assert_true(cJSON_IsFalse(find(root, "parameters", "value_distance")));
     assert_true(cJSON_IsTrue(find(root, "parameters", "visible_rows")));
     assert_string_equal(find(root, "parameters", "pool")->valuestring, "max");
     assert_each_keeps(8);
