@@ -462,8 +462,9 @@ CSP_API size_t csp_score_workspace_size(const csp_attention *attention,
  *
  * 'norms'  receives [n_kv_heads][capacity], the rows in use.
  *
- * Reads the values twice, first to check them.  Returns CSP_OK; view errors;
- * CSP_E_NOT_FINITE if the square of a norm is not a finite float.
+ * Without channels norms are zero.  Reads the values twice, first to check
+ * them.  Returns CSP_OK; view errors; CSP_E_NOT_FINITE if the square of a norm
+ * is not a finite float.
  */
 CSP_API csp_status csp_value_norms(const csp_tensor *values,
                                    const csp_tokens *tokens, uint32_t capacity,
@@ -1023,7 +1024,8 @@ CSP_API void csp_pruner_destroy(csp_pruner *pruner);
 CSP_API csp_status csp_pruner_reset(csp_pruner *pruner);
 
 /* Use other settings from now on, say a decode-time budget.  Drops a plan not
-   applied.  Errors as csp_pruner_create. */
+   applied, and values taken if center_values is another.  Errors as
+   csp_pruner_create. */
 CSP_API csp_status csp_pruner_configure(csp_pruner *pruner,
                                         const csp_config *config);
 

@@ -339,6 +339,9 @@ csp_status csp_pruner_configure(csp_pruner *pruner, const csp_config *config)
     if (status != CSP_OK)
         return status;
     csp__plan_drop(pruner);
+    if (config->center_values != pruner->config.center_values)
+        for (uint32_t i = 0; i < pruner->n_layers; i++)
+            pruner->layers[i].has_values = false;
     pruner->config = *config;
     return CSP_OK;
 }

@@ -84,8 +84,9 @@ static void assert_plans_as_select(bench *b, const csp_config *config)
     gathered from;
     csp_kept kept;
 
-    gather(b->pruner, &from);
     assert_int_equal(csp_pruner_configure(b->pruner, config), CSP_OK);
+    engine_set_values(&b->e, b->pruner);
+    gather(b->pruner, &from);
     assert_int_equal(csp_pruner_plan(b->pruner), CSP_OK);
     for (uint32_t layer = 0; layer < 2; layer++) {
         assert_int_equal(csp_pruner_kept(b->pruner, layer, &kept), CSP_OK);

@@ -302,8 +302,11 @@ static uint32_t run_sequence(uint64_t seed)
         if (random_chance(&random, m->config.weigh_values ? 80 : 20))
             set_values(m, pruner);
         if (random_chance(&random, 10)) {
+            const bool centered = m->config.center_values;
             m->config = random_config(&random);
             assert_int_equal(csp_pruner_configure(pruner, &m->config), CSP_OK);
+            if (m->config.center_values != centered)
+                m->has_values = false;
         }
         assert_same_rows(m, pruner);
         n_pruned += prune(m, pruner, &book, &random);

@@ -52,6 +52,25 @@ static void set_values_gives_the_bits_of_csp_value_distances(void **state)
                             distances + g * 30, 30 * sizeof(float));
 }
 
+static void configure_forgets_values_of_the_other_kind(void **state)
+{
+    bench *b = *state;
+    csp_importance view;
+    bool known[2];
+
+    engine_set_values(&b->e, b->pruner);
+    csp_pruner_configure(b->pruner, &b->config);
+    csp_pruner_importance(b->pruner, 1, &view);
+    known[0] = view.value_norm != NULL;
+    b->config.center_values = true;
+    csp_pruner_configure(b->pruner, &b->config);
+    csp_pruner_importance(b->pruner, 1, &view);
+    known[1] = view.value_norm != NULL;
+
+    assert_true(known[0]);
+    assert_false(known[1]);
+}
+
 static void set_values_without_memory_changes_nothing(void **state)
 {
     bench *b = *state;
@@ -144,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_bench(set_values_gives_the_bits_of_csp_value_norms),
         with_bench(set_values_gives_the_bits_of_csp_value_distances),
+        with_bench(configure_forgets_values_of_the_other_kind),
         with_bench(set_values_without_memory_changes_nothing),
         with_bench(set_values_makes_norms_known_until_the_next_token),
         with_bench(set_values_refuses_bad_views),

@@ -69,6 +69,25 @@ static outcome read_file(const input_file *f, uint32_t layer, bool as_floats)
                : array_read(&f->array, first, f->n_layer, f->data);
 }
 
+/* NaN is for the library to refuse, where it is read. */
+static bool has_negative(const input_file *f)
+{
+    const uint16_t infinite = f->dtype == CSP_F16 ? 0xfc00 : 0xff80;
+
+    if (f->dtype == CSP_F32) {
+        const float *x = f->data;
+        for (size_t i = 0; i < f->n_layer; i++)
+            if (x[i] < 0.0f)
+                return true;
+        return false;
+    }
+    const uint16_t *bits = f->data;
+    for (size_t i = 0; i < f->n_layer; i++)
+        if (bits[i] > 0x8000 && bits[i] <= infinite)
+            return true;
+    return false;
+}
+
 static void close_file(input_file *f)
 {
     if (f->is_open)
@@ -93,6 +112,7 @@ static outcome take_scores(const prune_options *o, prune_input *in)
     const uint64_t *shape = a->shape + (a->rank - 3);
     in->has_layers = a->rank == 4;
     in->n_layers = in->has_layers ? (uint32_t)a->shape[0] : 1;
+    in->probabilities = o->kind == CSP_PROBABILITIES;
     in->n_heads = (uint32_t)shape[0];
     in->n_queries = (uint32_t)shape[1];
     in->n_keys = (uint32_t)shape[2];
@@ -223,5 +243,9 @@ outcome prune_input_read(const prune_input *in, uint32_t layer)
     if ((result = read_file(&in->scores, layer, false)) != DONE ||
         (result = read_file(&in->lse, layer, true)) != DONE)
         return result;
+    if (in->probabilities && has_negative(&in->scores))
+        return fail(BAD_INPUT,
+                    "%s: layer %u has negative numbers, expected probabilities",
+                    in->scores.array.name, layer);
     return read_file(&in->values, layer, false);
 }

@@ -22,6 +22,7 @@ typedef struct prune_input {
     uint32_t n_layers, n_heads, n_kv_heads, n_queries, n_keys;
     uint32_t first_query;
     uint32_t value_dim; /* 0: no values */
+    bool probabilities; /* what the scores are said to be */
 } prune_input;
 
 /* Open the files and see that they, and the spans, fit together.  Close it

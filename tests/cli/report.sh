@@ -150,7 +150,7 @@ tail -n 1 gap.svg | grep -q '</svg>' || bad "gap --plot: is cut"
 refuses 1 'spans' "$csp" gap scores.npy --dtype bf16
 refuses 1 'has no part' "$csp" gap $input --budget 5
 refuses 1 '--lse' "$csp" gap $input --kind probs
-refuses 2 'scores.npy: layer 0, probability' "$csp" gap $input --kind probs --n 0
+refuses 2 'scores.npy: layer 0 has negative numbers' "$csp" gap $input --kind probs --n 0
 refuses 3 'nowhere' "$csp" gap $input --plot nowhere/gap.svg
 
 exit $failed

@@ -95,6 +95,8 @@ static const refusal refusals[] = {
     {"TALL --budget 5", 2, "--first-query has to say"},
     {"NAN --budget 5 --out OUT", 2, "layer 1, KV head 2"},
     {"SCORES --budget 5 --values VALUES2", 2, "expected [3][4][20]"},
+    {"HALVES --budget 2 --kind probs --n 0", 2, "expected probabilities"},
+    {"FLOATS --budget 2 --kind probs --n 0", 2, "expected probabilities"},
     {"SCORES --budget 5 --values SPANS", 2, "SPANS"},
     {"SCORES --budget 5 --values VALUES --values-tensor v", 2, "tensor v"},
     {"SCORES --budget 5 --kind probs --lse VALUES", 2, "expected [3][4][5]"},
@@ -134,6 +136,9 @@ static void write_files(const folder *f)
     static const uint32_t count[] = {6}, tall[] = {1, 3, 2},
                           small[] = {1, 2, 3};
     static const unsigned char zeros[24];
+    static const uint16_t halves[] = {0x3800, 0x8000, 0x0000, /* 0.5, -0, 0 */
+                                      0x0000, 0x8001, 0x0000};
+    static const float floats[] = {0.5f, -0.0f, 0.0f, 0.0f, 0.0f, -1e-30f};
 
     write_scores(in_folder(f, "SCORES"), NO_NAN);
     /* the second layer's third head */
@@ -143,6 +148,8 @@ static void write_files(const folder *f)
     write_npy(in_folder(f, "VECTOR"), "<f4", false, 1, count, zeros, 24);
     write_npy(in_folder(f, "BYTES"), "|u1", false, 3, small, zeros, 6);
     write_npy(in_folder(f, "SHORTS"), "<u2", false, 3, small, zeros, 12);
+    write_npy(in_folder(f, "HALVES"), "<f2", false, 3, small, halves, 12);
+    write_npy(in_folder(f, "FLOATS"), "<f4", false, 3, small, floats, 24);
     write_npy(in_folder(f, "TALL"), "<f4", false, 3, tall, zeros, 24);
     write_bad_spans(f);
     assert_int_equal(mkdir(in_folder(f, "FOLDER"), 0700), 0);
