@@ -16,6 +16,7 @@
 #include "size.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -306,22 +307,32 @@ static outcome read_prefix(array *a, uint64_t file_size, uint32_t *length)
     return DONE;
 }
 
+/* What the header text[0..length) says. */
+static outcome take_header(array *a, const char *text, uint32_t length,
+                           uint64_t data_size)
+{
+    parser p = {.text = text, .length = length};
+
+    if (!read_dictionary(&p))
+        return refuse(a, &p);
+    const outcome result = take_type(a, p.type);
+    return result == DONE ? take_shape(a, &p, data_size) : result;
+}
+
 outcome npy_header(array *a, uint64_t file_size)
 {
-    static char text[MAX_HEADER];
-    parser p = {.text = text};
     uint32_t length = 0;
     outcome result = read_prefix(a, file_size, &length);
 
     if (result != DONE)
         return result;
+    char *text = malloc(length > 0 ? length : 1); /* to the byte, for tools */
+    if (text == NULL)
+        return fail(INTERNAL, "%s: not enough memory", a->name);
     result = file_read(a->name, a->descriptor, a->begin, text, length);
-    if (result != DONE)
-        return result;
     a->begin += length;
-    p.length = length;
-    if (!read_dictionary(&p))
-        return refuse(a, &p);
-    result = take_type(a, p.type);
-    return result == DONE ? take_shape(a, &p, file_size - a->begin) : result;
+    if (result == DONE)
+        result = take_header(a, text, length, file_size - a->begin);
+    free(text);
+    return result;
 }
