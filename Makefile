@@ -2,13 +2,14 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
+    fuzz fuzz-afl \
     bench bench-peers bench-scaling eval format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] src/cli/*.[ch] src/cli/*/*.[ch] examples/*.[ch] \
     examples/*.cpp tests/*.[ch] \
     tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] tests/eval/*.[ch] \
-    tests/mini_engine/*.[ch] tests/cli/*.[ch] \
+    tests/mini_engine/*.[ch] tests/cli/*.[ch] tests/fuzz/*.[ch] \
     examples/*/*.[ch])
 
 # CMake's own make must not hear of this one.
@@ -28,6 +29,8 @@ help:
 	@echo '                   the folder that has it, tinyvlm/'
 	@echo 'make cross         run every test on AArch64 and big-endian, emulated'
 	@echo 'make coverage      lines of src/ that the tests reach'
+	@echo 'make fuzz          run each fuzzer for FUZZ_SECONDS=, 60 if not given'
+	@echo 'make fuzz-afl      the readers of files by another engine, AFL++'
 	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
 	@echo '                   options in BENCH=, such as BENCH=--quick or BENCH=--help'
 	@echo 'make bench-scaling time and memory by tokens, heads, window and modalities,'
@@ -105,6 +108,22 @@ coverage:
 	@ctest --preset coverage --label-exclude install $(QUIETLY)
 	@gcovr --root . --filter src/ --print-summary build/coverage | tee build/coverage.txt
 	@sed -n 's/^lines: *\([0-9.]*\)%.*/figure line_coverage_percent \1/p' build/coverage.txt
+
+FUZZ_SECONDS = 60
+
+fuzz:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libcjson-dev clang
+	@.ci/need "libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev"
+	@$(CMAKE) --preset fuzz $(QUIETLY)
+	@$(CMAKE) --build --preset fuzz $(QUIETLY)
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
+
+fuzz-afl:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libcjson-dev clang afl++ || \
+	    { echo 'no AFL++: NOT FUZZED by a second engine'; exit 1; }
+	@tests/fuzz/afl.sh build/afl $(FUZZ_SECONDS)
 
 # Peers on one thread, and BLAS by what the CPU is, not by what the shell says.
 BENCH_RUN = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE \
