@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
-    fuzz fuzz-afl \
+    fuzz fuzz-afl canary \
     bench bench-peers bench-scaling eval format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -31,6 +31,7 @@ help:
 	@echo 'make coverage      lines of src/ that the tests reach'
 	@echo 'make fuzz          run each fuzzer for FUZZ_SECONDS=, 60 if not given'
 	@echo 'make fuzz-afl      the readers of files by another engine, AFL++'
+	@echo 'make canary        see tests fail on a library with a mistake'
 	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
 	@echo '                   options in BENCH=, such as BENCH=--quick or BENCH=--help'
 	@echo 'make bench-scaling time and memory by tokens, heads, window and modalities,'
@@ -124,6 +125,11 @@ fuzz-afl:
 	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libcjson-dev clang afl++ || \
 	    { echo 'no AFL++: NOT FUZZED by a second engine'; exit 1; }
 	@tests/fuzz/afl.sh build/afl $(FUZZ_SECONDS)
+
+canary:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev libcjson-dev
+	@tests/canary.sh build/test build/canary
 
 # Peers on one thread, and BLAS by what the CPU is, not by what the shell says.
 BENCH_RUN = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE \
