@@ -60,8 +60,12 @@ static void assert_selects(gathered *from, uint32_t first, uint32_t n_heads,
                                        from->sums[2] + at, from->sums[3] + at,
                                        from->sums[4] + at, N};
     uint32_t rows[HEADS * N], counts[HEADS], n_both[HEADS];
-    const csp_kept want = {rows, counts, n_both,
-                           config->scope == CSP_PER_HEAD ? n_heads : 1, N};
+    const csp_kept want = {.rows = rows,
+                           .counts = counts,
+                           .n_both = n_both,
+                           .n_lists =
+                               config->scope == CSP_PER_HEAD ? n_heads : 1,
+                           .capacity = N};
     const size_t size = csp_select_workspace_size(&tokens, config);
     void *workspace = malloc(size);
 

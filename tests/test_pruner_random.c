@@ -105,9 +105,11 @@ static csp_status model_plan(model *m)
          first += step) {
         const csp_tokens tokens = tokens_of(m, first, step);
         const csp_importance importance = importance_of(m, first);
-        const csp_kept kept = {m->rows + (size_t)first * CAPACITY,
-                               m->counts + first, m->n_both + first, n_lists,
-                               CAPACITY};
+        const csp_kept kept = {.rows = m->rows + (size_t)first * CAPACITY,
+                               .counts = m->counts + first,
+                               .n_both = m->n_both + first,
+                               .n_lists = n_lists,
+                               .capacity = CAPACITY};
         csp_status status = csp_select(&importance, &tokens, &m->config,
                                        m->scratch, SCRATCH, &kept);
         if (status != CSP_OK)

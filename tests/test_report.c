@@ -29,7 +29,11 @@ static void set_up(fixture *f)
         .tokens = {.n_kv_heads = 2, .n_keys = 4, .spans = spans, .n_spans = 1}};
     f->importance =
         (csp_importance){.intra = f->intra, .inter = f->inter, .capacity = 4};
-    f->kept = (csp_kept){f->rows, f->counts, f->n_both, 2, 2};
+    f->kept = (csp_kept){.rows = f->rows,
+                         .counts = f->counts,
+                         .n_both = f->n_both,
+                         .n_lists = 2,
+                         .capacity = 2};
 }
 
 static csp_status add(fixture *f)

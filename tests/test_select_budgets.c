@@ -171,8 +171,11 @@ static void compare(sample *s, csp_tier tier, const oracle_lists *want,
     guarded workspace = guard(NULL, size);
     guarded rows = guard(NULL, n * sizeof(uint32_t));
     uint32_t counts[MAX_HEADS], n_both[MAX_HEADS];
-    const csp_kept kept = {(uint32_t *)(void *)rows.data, counts, n_both,
-                           want->n_lists, bound};
+    const csp_kept kept = {.rows = (uint32_t *)(void *)rows.data,
+                           .counts = counts,
+                           .n_both = n_both,
+                           .n_lists = want->n_lists,
+                           .capacity = bound};
 
     assert_true(bound <= s->tokens.n_keys);
     const csp_status status = csp_select(&s->importance, &s->tokens, &s->config,
