@@ -36,9 +36,9 @@
  *            alignment, and nothing outside a view is read or written.
  *   Threads  Nothing has hidden state or creates a thread.  Calls that write
  *            to distinct memory may run concurrently.
- *   Bits     Importance, kept tokens, calibration and summaries are the same
- *            bits on every kernel tier and for any number of workers; not on
- *            BLAS paths.
+ *   Bits     Importance, kept tokens and reasons, calibration and summaries are
+ *            the same bits on every kernel tier and for any number of workers;
+ *            not on BLAS paths.
  *   Host     Nothing aborts, prints, reads the environment or changes the
  *            floating-point mode, which is assumed to be the default one.  What
  *            a BLAS does is its own affair; only CSP_PATH_BLAS calls it.
@@ -487,16 +487,33 @@ CSP_API size_t csp_value_distances_workspace_size(uint32_t n_kv_heads,
 
 /* ---- Select: importance -> kept rows ------------------------------------- */
 
+/* Why a row was kept, exactly one of these.  Values never change; 0 is none of
+   them, so that it can stand for a row that was dropped. */
+typedef enum csp_reason {
+    CSP_REASON_PROTECTED = 1, /* a sink or recent, or in a block with one */
+    CSP_REASON_INTRA = 2,     /* on the list by intra only */
+    CSP_REASON_INTER = 3,     /* on the list by inter only */
+    CSP_REASON_BOTH = 4,      /* on both */
+    CSP_REASON_FILLED = 5,    /* by what the lists left of the budget */
+    CSP_REASON_CLAIMED = 6    /* by its span's quota */
+} csp_reason;
+
 /*
  * Kept cached rows: 'n_lists' ascending lists [n_lists][capacity], counts[i]
  * rows each.  One list is every head's; otherwise list g is KV head g's.
+ *
+ * 'n_both'   [n_lists] rows on both lists, 0 if all is kept; NULL: unwanted.
+ * 'reasons'  [n_lists][capacity] why, a csp_reason for each element of 'rows';
+ *            NULL: unwanted.  Only csp_select and the pruner's plan fill it in,
+ *            other functions do not look at it.
  */
 typedef struct csp_kept {
     uint32_t *rows;
     uint32_t *counts;
-    uint32_t *n_both; /* [n_lists] in both lists, 0 if all is kept; or NULL */
+    uint32_t *n_both;
     uint32_t n_lists;
     uint32_t capacity; /* elements from one list to the next */
+    uint8_t *reasons;
 } csp_kept;
 
 /*
@@ -540,8 +557,16 @@ typedef struct csp_kept {
  * head of large values gets more.  With head_floor = 1 each head keeps
  * min(budget, its rows), whatever others leave.
  *
+ * Reasons: a protected row is PROTECTED, a claimed one CLAIMED and on no list,
+ * a listed one INTRA, INTER or BOTH (n_both of them); others are FILLED, those
+ * too that heads share.  Where the budget, or what is a head's own, holds all
+ * its rows, nothing is claimed or listed: they are PROTECTED or FILLED.
+ * CSP_UNION and CSP_INTERSECTION go by their lists even where these hold
+ * everything: they fill nothing up, and CSP_INTERSECTION knows PROTECTED and
+ * BOTH alone.
+ *
  * 'kept'  n_lists is n_kv_heads for CSP_PER_HEAD, else 1; capacity is at least
- *         csp_kept_bound().
+ *         csp_kept_bound().  Nothing behind the rows of a list is written.
  *
  * O(n_kv_heads * n_keys), times pool_width.  The workspace is independent of
  * n_kv_heads unless head_floor < 1, when it grows by 8.25 bytes for each row of

@@ -111,3 +111,22 @@ void csp__common_choose(const csp__kernels *k, uint64_t n_best,
     for (size_t i = 0; i < words; i++)
         common->kept[i] |= common->chosen[i];
 }
+
+/* From the end, so that no reason is overwritten before it has moved. */
+void csp__common_reasons(const csp__common *common, uint32_t g,
+                         const csp__units *units, const uint32_t *rows,
+                         uint32_t n, uint8_t *reasons)
+{
+    const uint64_t *chosen = common->chosen + g * common->words;
+    const uint32_t n_candidates = units->last - units->first;
+    uint32_t own = n - (uint32_t)csp__count_bits(chosen, common->words);
+
+    for (uint32_t i = n; i > own; i--) {
+        /* Beyond all candidates for the protected rows in front of them. */
+        const uint32_t at = rows[i - 1] - units->first;
+        const bool is_chosen =
+            at < n_candidates && (chosen[at / 64] >> at % 64 & 1);
+        reasons[i - 1] =
+            is_chosen ? (uint8_t)CSP_REASON_FILLED : reasons[--own];
+    }
+}

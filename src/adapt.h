@@ -54,6 +54,16 @@ void csp__common_add(const csp__kernels *k, const csp__ranking *ranking,
 void csp__common_choose(const csp__kernels *k, uint64_t n_best,
                         const csp__common *common);
 
+/*
+ * The reasons of what head g keeps, once the best of all heads are chosen.
+ *
+ * 'rows'     [n] all that it keeps.
+ * 'reasons'  [n] of which the first are those of what it kept before.
+ */
+void csp__common_reasons(const csp__common *common, uint32_t g,
+                         const csp__units *units, const uint32_t *rows,
+                         uint32_t n, uint8_t *reasons);
+
 static inline const uint64_t *csp__common_kept(const csp__common *common,
                                                uint32_t g)
 {

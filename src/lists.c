@@ -1,5 +1,5 @@
 /*
- * lists.c - sets of candidate units -> rows
+ * lists.c - sets of candidate units -> rows, and why they are kept
  *
  * Units are single rows or blocks of rows, of which the last may be short.
  */
@@ -53,6 +53,33 @@ uint32_t csp__list_rows(const csp__units *units, uint32_t block,
 
     n += add_set(units, block, set, rows + n);
     return n + add_units(units, block, units->last, units->n, rows + n);
+}
+
+/* Why candidate 'at' is kept. */
+static uint8_t reason_of(csp__sets sets, size_t at)
+{
+    static const uint8_t of_lists[] = {CSP_REASON_FILLED, CSP_REASON_INTRA,
+                                       CSP_REASON_INTER, CSP_REASON_BOTH};
+    const size_t word = at / 64, bit = at % 64;
+
+    if (sets.claimed != NULL && (sets.claimed[word] >> bit & 1))
+        return CSP_REASON_CLAIMED;
+    return of_lists[(sets.intra[word] >> bit & 1) |
+                    (sets.inter[word] >> bit & 1) << 1];
+}
+
+void csp__list_reasons(const csp__units *units, uint32_t block, csp__sets sets,
+                       const uint32_t *rows, uint32_t n, uint8_t *reasons)
+{
+    const uint32_t first = units->first;
+    const uint32_t n_candidates = units->last - first;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t unit = block == 1 ? rows[i] : rows[i] / block;
+        const uint32_t at = unit - first; /* wraps if in front */
+        reasons[i] = at < n_candidates ? reason_of(sets, at)
+                                       : (uint8_t)CSP_REASON_PROTECTED;
+    }
 }
 
 uint32_t csp__rows_in_both(const csp__units *units, uint32_t block,

@@ -3,7 +3,8 @@
  *
  * Scores become sets: the best by intra, the best by inter, what fills up the
  * budget.  A set has a bit for each candidate, so lists are joined and counted
- * by words, and come out in ascending order.
+ * by words, and come out in ascending order.  A row's reason is which sets it
+ * is in.
  */
 #include "adapt.h"
 #include "best.h"
@@ -27,6 +28,7 @@ typedef struct scratch {
     uint64_t *filled; /* [words] by what the budget leaves */
     uint64_t *kept;   /* [words] candidates kept */
     uint64_t *quota;  /* [words] by the quotas of spans, if there are any */
+    const uint64_t *claimed; /* 'quota' where it claims any, or NULL */
     csp__common common;
 } scratch;
 
@@ -148,6 +150,20 @@ static void write_list(const scratch *s, const csp_config *config,
     kept->counts[list] = n;
 }
 
+/* Why the rows of a list are kept that was written, by the sets it is made
+   of. */
+static void write_reasons(const scratch *s, const csp_config *config,
+                          uint32_t list, const csp_kept *kept)
+{
+    const size_t at = (size_t)list * kept->capacity;
+    const csp__sets sets = {s->intra, s->inter, s->claimed};
+
+    if (kept->reasons != NULL && kept->counts[list] > 0)
+        csp__list_reasons(&s->ranking.units, config->block, sets,
+                          kept->rows + at, kept->counts[list],
+                          kept->reasons + at);
+}
+
 /* What csp_select is asked to do. */
 typedef struct selection {
     const csp__kernels *kernels;
@@ -167,6 +183,7 @@ static void select_list(const selection *j, const csp_config *config,
         config->scope == CSP_PER_HEAD ? list + 1 : j->tokens->n_kv_heads;
     csp__units *units = &s->ranking.units;
 
+    s->claimed = NULL;
     csp__units_of(csp__count(j->tokens, list), config, units);
     if (units->keep_all) {
         choose_all(s);
@@ -178,6 +195,7 @@ static void select_list(const selection *j, const csp_config *config,
         if (n_claimed > 0) {
             csp__quota_choose(j->kernels, j->tokens, list, config, &s->ranking,
                               s->keys, s->active, s->filled, s->quota);
+            s->claimed = s->quota;
             /* From the settings as given: lists are rounded once. */
             rest = csp__with_budget(j->config, config->budget - n_claimed);
         }
@@ -193,6 +211,7 @@ static void select_apart(const selection *j, scratch *s)
     for (uint32_t list = 0; list < j->kept->n_lists; list++) {
         select_list(j, j->config, list, s);
         write_list(s, j->config, s->kept, list, j->kept);
+        write_reasons(s, j->config, list, j->kept);
     }
 }
 
@@ -200,6 +219,7 @@ static void select_apart(const selection *j, scratch *s)
 static void select_together(const selection *j, scratch *s)
 {
     const csp_config *config = j->config;
+    const size_t stride = j->kept->capacity;
     csp__units *units = &s->ranking.units;
     uint64_t left = csp__shared_rows(j->tokens, config);
 
@@ -209,6 +229,10 @@ static void select_together(const selection *j, scratch *s)
         const uint32_t n_own = csp__own_rows(j->tokens, g, config, n_claimed);
         const csp_config own = csp__with_budget(config, n_own);
         select_list(j, &own, g, s);
+        if (j->kept->reasons != NULL) { /* while its sets are there */
+            write_list(s, config, s->kept, g, j->kept);
+            write_reasons(s, config, g, j->kept);
+        }
         csp__common_add(j->kernels, &s->ranking, s->kept, g, &s->common);
         left -= n_own;
     }
@@ -216,6 +240,10 @@ static void select_together(const selection *j, scratch *s)
     for (uint32_t g = 0; g < j->kept->n_lists; g++) {
         csp__units_of(csp__count(j->tokens, g), config, units);
         write_list(s, config, csp__common_kept(&s->common, g), g, j->kept);
+        if (j->kept->reasons != NULL && j->kept->counts[g] > 0)
+            csp__common_reasons(&s->common, g, units,
+                                j->kept->rows + g * stride, j->kept->counts[g],
+                                j->kept->reasons + g * stride);
     }
 }
 

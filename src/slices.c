@@ -44,6 +44,7 @@ csp_kept csp__slice_kept(csp_kept kept, uint32_t g)
     kept.rows += (size_t)list * kept.capacity;
     kept.counts += list;
     kept.n_both = NULL;
+    kept.reasons = NULL;
     kept.n_lists = 1;
     return kept;
 }
