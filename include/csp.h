@@ -1107,7 +1107,8 @@ CSP_API csp_status csp_pruner_plan(csp_pruner *pruner);
 /*
  * Views into the pruner, to read, until its next change: a layer's rows and
  * their positions (n_tokens is UINT32_MAX, as spans may reach beyond what was
- * seen), importance, planned lists (CSP_E_STATE without a plan).
+ * seen), importance, planned lists with n_both and reasons (CSP_E_STATE without
+ * a plan).
  * With them the core works on a pruner's layer: csp_report_add, forms of lists.
  * Return CSP_OK, CSP_E_NULL or CSP_E_SHAPE.
  */

@@ -211,6 +211,7 @@ csp_kept csp__plan_kept(const csp__plan *plan, uint32_t layer)
     kept.rows += list * kept.capacity;
     kept.counts += list;
     kept.n_both += list;
+    kept.reasons += list * kept.capacity;
     kept.n_lists = plan->lists_per_layer != 0 ? plan->lists_per_layer : 1;
     return kept;
 }

@@ -67,6 +67,7 @@ static void carve_plan(csp__plan *plan, csp__arena *arena)
         csp__arena_take(arena, kept->n_lists, kept->capacity, sizeof(uint32_t));
     kept->counts = csp__arena_take(arena, 1, kept->n_lists, sizeof(uint32_t));
     kept->n_both = csp__arena_take(arena, 1, kept->n_lists, sizeof(uint32_t));
+    kept->reasons = csp__arena_take(arena, kept->n_lists, kept->capacity, 1);
 }
 
 static csp_status allocate_plan(const csp_pruner *pruner, uint32_t capacity,

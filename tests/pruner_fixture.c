@@ -309,9 +309,11 @@ static void put_plan(snapshot *s, const csp_kept *kept)
     put(s, &kept->n_lists, sizeof kept->n_lists);
     put(s, kept->counts, kept->n_lists * sizeof(uint32_t));
     put(s, kept->n_both, kept->n_lists * sizeof(uint32_t));
-    for (uint32_t i = 0; i < kept->n_lists; i++)
-        put(s, kept->rows + (size_t)i * kept->capacity,
-            kept->counts[i] * sizeof(uint32_t));
+    for (uint32_t i = 0; i < kept->n_lists; i++) {
+        const size_t at = (size_t)i * kept->capacity;
+        put(s, kept->rows + at, kept->counts[i] * sizeof(uint32_t));
+        put(s, kept->reasons + at, kept->counts[i]);
+    }
 }
 
 snapshot take_snapshot(const csp_pruner *pruner, uint32_t n_layers)

@@ -60,12 +60,14 @@ static void assert_selects(gathered *from, uint32_t first, uint32_t n_heads,
                                        from->sums[2] + at, from->sums[3] + at,
                                        from->sums[4] + at, N};
     uint32_t rows[HEADS * N], counts[HEADS], n_both[HEADS];
+    uint8_t reasons[HEADS * N];
     const csp_kept want = {.rows = rows,
                            .counts = counts,
                            .n_both = n_both,
                            .n_lists =
                                config->scope == CSP_PER_HEAD ? n_heads : 1,
-                           .capacity = N};
+                           .capacity = N,
+                           .reasons = reasons};
     const size_t size = csp_select_workspace_size(&tokens, config);
     void *workspace = malloc(size);
 
@@ -79,6 +81,8 @@ static void assert_selects(gathered *from, uint32_t first, uint32_t n_heads,
         assert_int_equal(kept->n_both[i], n_both[i]);
         assert_memory_equal(kept->rows + (size_t)i * kept->capacity,
                             rows + i * N, counts[i] * sizeof *rows);
+        assert_memory_equal(kept->reasons + (size_t)i * kept->capacity,
+                            reasons + i * N, counts[i]);
     }
 }
 

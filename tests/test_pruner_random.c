@@ -31,6 +31,7 @@ typedef struct model {
     uint32_t rows[HEADS * CAPACITY]; /* planned */
     uint32_t counts[HEADS];
     uint32_t n_both[HEADS];
+    uint8_t reasons[HEADS * CAPACITY];
     bool has_values;
     unsigned char *scratch;
 } model;
@@ -105,11 +106,13 @@ static csp_status model_plan(model *m)
          first += step) {
         const csp_tokens tokens = tokens_of(m, first, step);
         const csp_importance importance = importance_of(m, first);
-        const csp_kept kept = {.rows = m->rows + (size_t)first * CAPACITY,
+        const size_t at = (size_t)first * CAPACITY;
+        const csp_kept kept = {.rows = m->rows + at,
                                .counts = m->counts + first,
                                .n_both = m->n_both + first,
                                .n_lists = n_lists,
-                               .capacity = CAPACITY};
+                               .capacity = CAPACITY,
+                               .reasons = m->reasons + at};
         csp_status status = csp_select(&importance, &tokens, &m->config,
                                        m->scratch, SCRATCH, &kept);
         if (status != CSP_OK)
@@ -178,6 +181,9 @@ static void assert_same_plan(const model *m, const csp_pruner *pruner)
         assert_memory_equal(kept.rows + at * kept.capacity,
                             m->rows + (size_t)list * CAPACITY,
                             m->counts[list] * sizeof *m->rows);
+        assert_memory_equal(kept.reasons + at * kept.capacity,
+                            m->reasons + (size_t)list * CAPACITY,
+                            m->counts[list]);
     }
 }
 
