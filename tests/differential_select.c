@@ -17,24 +17,28 @@
 
 /* ---- Lists --------------------------------------------------------------- */
 
-/* A list as a mask; requires that it ascends and stays inside. */
+/* A list as the reason of each row, 0 where dropped; requires that it ascends
+   and stays inside. */
 static void read_list(diff_case *c, uint32_t list, uint32_t n_rows,
-                      uint8_t *mask)
+                      uint8_t *reasons)
 {
     uint32_t count;
     const uint32_t *rows = kept_of(&c->kept, list, &count);
-    memset(mask, 0, n_rows);
+    const uint8_t *given = c->kept.reasons + (rows - c->kept.rows);
+    memset(reasons, 0, n_rows);
     require(c, count <= n_rows, "select: %u of %u rows", count, n_rows);
     for (uint32_t i = 0; i < count; i++) {
         require(c, rows[i] < n_rows && (i == 0 || rows[i] > rows[i - 1]),
                 "select: list %u does not ascend at %u", list, i);
-        mask[rows[i]] = 1;
+        require(c, given[i] != 0, "select: list %u, row %u for no reason", list,
+                rows[i]);
+        reasons[rows[i]] = given[i];
     }
 }
 
 /* What holds of every selection, whatever the scores. */
 static void require_contract(diff_case *c, uint32_t list, uint32_t n_rows,
-                             const uint8_t *mask)
+                             const uint8_t *reasons)
 {
     const csp_config *config = &c->config;
     const uint32_t count = c->kept.counts[list];
@@ -49,7 +53,7 @@ static void require_contract(diff_case *c, uint32_t list, uint32_t n_rows,
     for (uint32_t k = 0; k < n_rows; k++) {
         const bool is_protected =
             k < config->sinks || n_rows - k <= config->recent;
-        require(c, mask[k] || !is_protected,
+        require(c, reasons[k] != 0 || !is_protected,
                 "select: protected row %u was dropped", k);
     }
     if (exact && config->block == 1 && count < n_rows)
@@ -60,18 +64,18 @@ static void require_contract(diff_case *c, uint32_t list, uint32_t n_rows,
 
 /* The choice of one list: what the library made, and what the oracle makes. */
 typedef struct list_choice {
-    const uint8_t *actual;
+    const uint8_t *actual; /* reasons, as the other */
     uint32_t actual_both;
-    uint8_t kept[ORACLE_MAX_KEYS];
+    uint8_t expected[ORACLE_MAX_KEYS];
     uint32_t n_both;
 } list_choice;
 
 static bool is_same(list_choice *choice, const csp_config *config,
                     const oracle_ranking *ranking, oracle_quota quota)
 {
-    choice->n_both = oracle_choose(config, ranking, quota, choice->kept);
+    choice->n_both = oracle_choose(config, ranking, quota, choice->expected);
     return choice->n_both == choice->actual_both &&
-           memcmp(choice->kept, choice->actual, ranking->n_rows) == 0;
+           memcmp(choice->expected, choice->actual, ranking->n_rows) == 0;
 }
 
 /* Move each score by at most TIE_BOUND: for what the library kept and against
@@ -165,11 +169,12 @@ static void require_same(diff_case *c, uint32_t list, list_choice *choice,
     }
     is_same(choice, &c->config, ranking, quota);
     for (uint32_t k = 0; k < ranking->n_rows; k++)
-        require(
-            c, choice->kept[k] == choice->actual[k],
-            "select: list %u %s row %u (intra %.9g, inter %.9g; lists %u + %u)",
-            list, choice->actual[k] ? "keeps" : "drops", k, ranking->intra[k],
-            ranking->inter[k], quota.n_intra, quota.n_inter);
+        require(c, choice->expected[k] == choice->actual[k],
+                "select: list %u, row %u for reason %u, expected %u "
+                "(intra %.9g, inter %.9g; lists %u + %u)",
+                list, k, choice->actual[k], choice->expected[k],
+                ranking->intra[k], ranking->inter[k], quota.n_intra,
+                quota.n_inter);
     require(c, false, "select: list %u has %u rows in both lists instead of %u",
             list, choice->actual_both, choice->n_both);
 }
@@ -243,6 +248,7 @@ static void take_kept(diff_case *c)
         arena_take(&c->arena, sizeof(uint32_t) * n * kept->capacity, 0);
     kept->counts = arena_take(&c->arena, sizeof(uint32_t) * n, 0);
     kept->n_both = arena_take(&c->arena, sizeof(uint32_t) * n, 0);
+    kept->reasons = arena_take(&c->arena, n * kept->capacity, 0);
 }
 
 static void compare_lists(diff_case *c)
@@ -254,21 +260,23 @@ static void compare_lists(diff_case *c)
     oracle_ranking ranking = take_ranking(c);
     bool chosen = false;
     for (uint32_t list = 0; list < c->kept.n_lists; list++) {
-        uint8_t mask[ORACLE_MAX_KEYS];
+        const size_t at = (size_t)list * c->kept.capacity;
+        uint8_t reasons[ORACLE_MAX_KEYS];
         const uint32_t n_rows = c->layer.n_rows[list];
-        read_list(c, list, n_rows, mask);
-        require_contract(c, list, n_rows, mask);
+        read_list(c, list, n_rows, reasons);
+        require_contract(c, list, n_rows, reasons);
         oracle_rank(&c->importance, &c->layer, &c->config, list, false,
                     &ranking);
         const oracle_quota quota = oracle_count(&c->config, n_rows, share);
-        list_choice choice = {.actual = mask,
+        list_choice choice = {.actual = reasons,
                               .actual_both = c->kept.n_both[list]};
         require_same(c, list, &choice, &ranking, quota);
         chosen |= cover_choice(c, &choice, &ranking);
         if (c->config.auto_share && quota.n_intra + quota.n_inter > 0)
             cover(c, F8_SHARE_ROUNDED);
-        arena_accept(&c->arena, c->kept.rows + (size_t)list * c->kept.capacity,
+        arena_accept(&c->arena, c->kept.rows + at,
                      c->kept.counts[list] * sizeof(uint32_t));
+        arena_accept(&c->arena, c->kept.reasons + at, c->kept.counts[list]);
     }
     c->tally->n_selections += chosen;
 }

@@ -120,10 +120,10 @@ typedef struct oracle_quota {
 oracle_quota oracle_count(const csp_config *config, uint32_t n_rows,
                           double share);
 
-/* E5 or E6: mark the rows to keep in 'kept' and return how many stood in both
-   lists. */
+/* E5 or E6: the csp_reason of each row to keep, 0 for others; returns how many
+   stood in both lists. */
 uint32_t oracle_choose(const csp_config *config, const oracle_ranking *ranking,
-                       oracle_quota quota, uint8_t *kept);
+                       oracle_quota quota, uint8_t *reasons);
 
 /* Whether block 'b' of 'n_rows' rows holds a protected row. */
 bool oracle_protected(const csp_config *config, uint32_t n_rows, uint32_t b);

@@ -31,6 +31,18 @@ static bool is_kept(const row *r)
            r->filled;
 }
 
+static uint8_t reason_of(const row *r)
+{
+    if (!is_kept(r))
+        return 0;
+    return r->is_protected              ? CSP_REASON_PROTECTED
+           : r->claimed                 ? CSP_REASON_CLAIMED
+           : r->in_intra && r->in_inter ? CSP_REASON_BOTH
+           : r->in_intra                ? CSP_REASON_INTRA
+           : r->in_inter                ? CSP_REASON_INTER
+                                        : CSP_REASON_FILLED;
+}
+
 static uint32_t count_kept(const list *l)
 {
     uint32_t n = 0;
@@ -109,9 +121,11 @@ static void choose(list *l, const csp_config *config, double share)
 {
     const uint32_t before = config->budget - config->sinks - config->recent;
 
-    if (l->n <= l->own) {
-        for (uint32_t i = 0; i < l->n; i++)
+    if (l->n <= l->own) { /* nothing to choose, so nothing to claim */
+        for (uint32_t i = 0; i < l->n; i++) {
+            l->rows[i].claimed = false;
             l->rows[i].filled = true;
+        }
         return;
     }
     const uint32_t room = l->own - count_kept(l);
@@ -236,7 +250,7 @@ void oracle_select_budgets(const csp_importance *importance,
     for (uint32_t g = 0; g < lists->n_lists; g++)
         for (uint32_t i = 0; i < all[g].n; i++) {
             const row *r = &all[g].rows[i];
-            lists->kept[g][i] = is_kept(r);
+            lists->reasons[g][i] = reason_of(r);
             lists->n_both[g] += r->in_intra && r->in_inter;
         }
 }

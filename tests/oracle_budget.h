@@ -16,7 +16,7 @@ typedef struct oracle_lists {
     uint32_t n_lists;
     bool over_budget; /* protected and claimed rows of a list are too many */
     uint32_t n_rows[ORACLE_MAX_LISTS];
-    bool kept[ORACLE_MAX_LISTS][ORACLE_LIST_KEYS];
+    uint8_t reasons[ORACLE_MAX_LISTS][ORACLE_LIST_KEYS]; /* 0: dropped */
     uint32_t n_both[ORACLE_MAX_LISTS];
 } oracle_lists;
 

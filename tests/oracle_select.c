@@ -224,6 +224,19 @@ static bool is_kept(const block_state *block, csp_selection selection)
     return block->in_intra || block->in_inter || block->filled;
 }
 
+static uint8_t reason_of(const block_state *block, csp_selection selection)
+{
+    if (!is_kept(block, selection))
+        return 0;
+    if (block->is_protected)
+        return CSP_REASON_PROTECTED;
+    if (block->in_intra && block->in_inter)
+        return CSP_REASON_BOTH;
+    return block->in_intra   ? CSP_REASON_INTRA
+           : block->in_inter ? CSP_REASON_INTER
+                             : CSP_REASON_FILLED;
+}
+
 typedef enum list_name { LIST_INTRA, LIST_INTER, LIST_FILL } list_name;
 
 static double score_in(const block_state *block, list_name list)
@@ -272,14 +285,12 @@ static void fill_up(const csp_config *config, block_state *blocks, uint32_t n)
 }
 
 uint32_t oracle_choose(const csp_config *config, const oracle_ranking *ranking,
-                       oracle_quota quota, uint8_t *kept)
+                       oracle_quota quota, uint8_t *reasons)
 {
     const bool exact = config->selection == CSP_EXACT;
     const uint32_t n = count_blocks(config, ranking->n_rows);
+    const bool keep_all = exact && ranking->n_rows <= config->budget;
     block_state blocks[ORACLE_MAX_KEYS] = {{0}};
-    memset(kept, 1, ranking->n_rows);
-    if (exact && ranking->n_rows <= config->budget)
-        return 0;
 
     for (uint32_t k = 0; k < ranking->n_rows; k++) {
         block_state *block = &blocks[k / config->block];
@@ -289,17 +300,19 @@ uint32_t oracle_choose(const csp_config *config, const oracle_ranking *ranking,
                           ? ranking->both[k]
                           : step(block->intra + block->inter, ranking->rounded);
     }
-    for (uint32_t b = 0; b < n; b++)
+    for (uint32_t b = 0; b < n; b++) {
         blocks[b].is_protected = oracle_protected(config, ranking->n_rows, b);
-    take_best(blocks, n, LIST_INTRA, quota.n_intra, !exact);
-    take_best(blocks, n, LIST_INTER, quota.n_inter, !exact);
-    if (exact)
+        blocks[b].filled = keep_all;
+    }
+    take_best(blocks, n, LIST_INTRA, keep_all ? 0 : quota.n_intra, !exact);
+    take_best(blocks, n, LIST_INTER, keep_all ? 0 : quota.n_inter, !exact);
+    if (exact && !keep_all)
         fill_up(config, blocks, n);
 
     uint32_t n_both = 0;
     for (uint32_t k = 0; k < ranking->n_rows; k++) {
         const block_state *block = &blocks[k / config->block];
-        kept[k] = is_kept(block, config->selection);
+        reasons[k] = reason_of(block, config->selection);
         n_both += block->in_intra && block->in_inter;
     }
     return n_both;

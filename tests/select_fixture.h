@@ -19,6 +19,7 @@ typedef struct fixture {
     uint32_t rows[HEADS * ROOM];
     uint32_t counts[HEADS];
     uint32_t n_both[HEADS];
+    uint8_t reasons[HEADS * ROOM];
     csp_importance importance;
     csp_tokens tokens;
     csp_config config;
@@ -34,7 +35,7 @@ static inline void set_up(fixture *f)
         f->intra[i] = (float)(i % ROOM < KEYS ? KEYS - 1 - i % ROOM : 99);
         f->inter[i] = (float)(i % ROOM < KEYS ? i % ROOM : 99);
         f->intra_rows[i] = f->inter_rows[i] = f->norm[i] = 1.0f;
-        f->rows[i] = 77;
+        f->rows[i] = f->reasons[i] = 77;
     }
     f->counts[0] = f->counts[1] = f->n_both[0] = f->n_both[1] = 77;
     f->importance = (csp_importance){f->intra,      f->inter, f->intra_rows,
@@ -45,7 +46,8 @@ static inline void set_up(fixture *f)
                          .counts = f->counts,
                          .n_both = f->n_both,
                          .n_lists = 1,
-                         .capacity = ROOM};
+                         .capacity = ROOM,
+                         .reasons = f->reasons};
 }
 
 static inline csp_status choose(fixture *f)

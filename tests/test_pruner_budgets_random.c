@@ -123,10 +123,12 @@ static void check_lists(const csp_pruner *pruner, uint32_t layer,
     oracle_select_budgets(&importance, &tokens, config, &want);
     assert_false(want.over_budget);
     assert_int_equal(kept.n_lists, want.n_lists);
-    for (uint32_t g = 0; g < want.n_lists; g++)
+    for (uint32_t g = 0; g < want.n_lists; g++) {
+        const uint8_t *reasons = kept.reasons + (size_t)g * kept.capacity;
         for (uint32_t i = 0; i < want.n_rows[g]; i++)
-            if (kept_has(&kept, g, i) != want.kept[g][i])
+            if ((kept_has(&kept, g, i) ? *reasons++ : 0) != want.reasons[g][i])
                 fail_msg("layer %u, list %u: row %u", layer, g, i);
+    }
 }
 
 static csp_config draw_config(random_source *random)

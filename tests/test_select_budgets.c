@@ -1,6 +1,6 @@
 /*
- * test_select_budgets.c - quotas and shared budgets of random cases are the
- * oracle's, on every tier
+ * test_select_budgets.c - quotas and shared budgets of random cases, and the
+ * reasons of what they keep, are the oracle's, on every tier
  *
  * Importance is small whole numbers, so ties are everywhere, and weights are
  * powers of two, so every sum is exact.
@@ -144,16 +144,18 @@ static void compare_lists(const sample *s, const oracle_lists *want,
                           const csp_kept *kept, uint64_t seed)
 {
     for (uint32_t g = 0; g < want->n_lists; g++) {
+        const size_t at = (size_t)g * kept->capacity;
         uint32_t next = 0;
         for (uint32_t i = 0; i < want->n_rows[g]; i++) {
             const bool is_kept =
-                next < kept->counts[g] &&
-                kept->rows[(size_t)g * kept->capacity + next] == i;
+                next < kept->counts[g] && kept->rows[at + next] == i;
+            const uint8_t reason = is_kept ? kept->reasons[at + next] : 0;
             next += is_kept;
-            if (is_kept != want->kept[g][i])
-                fail_msg("case %llu, tier %d, list %u: row %u",
+            if (reason != want->reasons[g][i])
+                fail_msg("case %llu, tier %d, list %u: row %u for reason %u, "
+                         "expected %u",
                          (unsigned long long)seed, (int)s->config.compute.tier,
-                         g, i);
+                         g, i, reason, want->reasons[g][i]);
         }
         assert_int_equal(next, kept->counts[g]);
         assert_int_equal(kept->n_both[g], want->n_both[g]);
@@ -170,12 +172,14 @@ static void compare(sample *s, csp_tier tier, const oracle_lists *want,
     const size_t n = (size_t)want->n_lists * bound;
     guarded workspace = guard(NULL, size);
     guarded rows = guard(NULL, n * sizeof(uint32_t));
+    guarded reasons = guard(NULL, n);
     uint32_t counts[MAX_HEADS], n_both[MAX_HEADS];
     const csp_kept kept = {.rows = (uint32_t *)(void *)rows.data,
                            .counts = counts,
                            .n_both = n_both,
                            .n_lists = want->n_lists,
-                           .capacity = bound};
+                           .capacity = bound,
+                           .reasons = reasons.data};
 
     assert_true(bound <= s->tokens.n_keys);
     const csp_status status = csp_select(&s->importance, &s->tokens, &s->config,
@@ -186,6 +190,7 @@ static void compare(sample *s, csp_tier tier, const oracle_lists *want,
         assert_ok(status);
         compare_lists(s, want, &kept, seed);
     }
+    unguard(&reasons);
     unguard(&rows);
     unguard(&workspace);
 }
@@ -195,7 +200,7 @@ static uint32_t count_list(const oracle_lists *lists, uint32_t g)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < lists->n_rows[g]; i++)
-        n += lists->kept[g][i];
+        n += lists->reasons[g][i] != 0;
     return n;
 }
 
