@@ -91,6 +91,6 @@ uint64_t digest_round(sample *s, csp_tier tier, const csp_parallel *parallel);
 /* The digests of the first cases, then of the first rounds, each as 8 bytes
    into one more digest: */
 enum { DIGEST_CASES = 4000, DIGEST_ROUNDS = 100 };
-#define DIGEST_RECORDED UINT64_C(0xf63b8a8d1e8bbeb4)
+#define DIGEST_RECORDED UINT64_C(0xf3ffc64a4f711360)
 
 #endif

@@ -58,9 +58,12 @@ static void digest_kept(uint64_t *digest, const csp_kept *kept)
     digest_words(digest, kept->counts, kept->n_lists);
     if (kept->n_both != NULL)
         digest_words(digest, kept->n_both, kept->n_lists);
-    for (uint32_t i = 0; i < kept->n_lists; i++)
-        digest_words(digest, kept->rows + (size_t)i * kept->capacity,
-                     kept->counts[i]);
+    for (uint32_t i = 0; i < kept->n_lists; i++) {
+        const size_t at = (size_t)i * kept->capacity;
+        digest_words(digest, kept->rows + at, kept->counts[i]);
+        for (uint32_t k = 0; k < kept->counts[i]; k++)
+            digest_bits(digest, kept->reasons[at + k], 1);
+    }
 }
 
 /* Room for the sums of a case, zero. */
@@ -153,6 +156,7 @@ uint64_t digest_verbs(sample *s, csp_tier tier)
 {
     static float sums[5][MAX_KV_HEADS * MAX_KEYS];
     static uint32_t rows[MAX_KV_HEADS * MAX_KEYS];
+    static uint8_t reasons[MAX_KV_HEADS * MAX_KEYS];
     uint32_t counts[MAX_KV_HEADS] = {0}, n_both[MAX_KV_HEADS] = {0};
     const csp_importance importance = {sums[0], sums[1], sums[2],
                                        sums[3], sums[4], s->n_keys};
@@ -161,7 +165,8 @@ uint64_t digest_verbs(sample *s, csp_tier tier)
         .counts = counts,
         .n_both = n_both,
         .n_lists = s->config.scope == CSP_PER_HEAD ? s->n_kv_heads : 1,
-        .capacity = s->n_keys};
+        .capacity = s->n_keys,
+        .reasons = reasons};
     uint64_t digest = DIGEST_START;
 
     s->config.compute.tier = tier;
