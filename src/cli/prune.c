@@ -8,7 +8,6 @@
 #include "prune.h"
 
 #include "prune_heads.h"
-#include "reasons.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +25,7 @@ typedef struct engine {
     uint32_t n_stored;         /* layers that 'importance' has room for */
     csp_importance importance; /* [n_stored][n_kv_heads][n_keys] */
     csp_kept kept;
-    uint8_t *reasons; /* [kept.n_lists][n_keys] */
+    uint8_t *reasons; /* [kept.n_lists][n_keys], 0 where dropped */
     void *workspace;  /* csp_select's */
     size_t workspace_size;
     bool has_sinks;
@@ -91,9 +90,10 @@ static bool allocate_kept(engine *e)
     k->rows = calloc((size_t)k->n_lists * k->capacity + 1, sizeof *k->rows);
     k->counts = calloc(k->n_lists, sizeof *k->counts);
     k->n_both = calloc(k->n_lists, sizeof *k->n_both);
+    k->reasons = calloc((size_t)k->n_lists * k->capacity + 1, 1);
     e->reasons = calloc(k->n_lists, e->in.n_keys);
     return e->workspace != NULL && k->rows != NULL && k->counts != NULL &&
-           k->n_both != NULL && e->reasons != NULL;
+           k->n_both != NULL && k->reasons != NULL && e->reasons != NULL;
 }
 
 static bool allocate_sums(engine *e)
@@ -157,6 +157,7 @@ static void stop(engine *e)
     free(e->kept.rows);
     free(e->kept.counts);
     free(e->kept.n_both);
+    free(e->kept.reasons);
     free(e->reasons);
     free(e->workspace);
     free(e->sums.log_mass);
@@ -213,6 +214,20 @@ static outcome score_layer(engine *e, uint32_t layer)
     return result;
 }
 
+/* The reasons of kept rows, to where these lie among all. */
+static void spread_reasons(const engine *e)
+{
+    const csp_kept *k = &e->kept;
+
+    memset(e->reasons, 0, (size_t)k->n_lists * e->in.n_keys);
+    for (uint32_t list = 0; list < k->n_lists; list++) {
+        const size_t from = (size_t)list * k->capacity;
+        const size_t to = (size_t)list * e->in.n_keys;
+        for (uint32_t i = 0; i < k->counts[list]; i++)
+            e->reasons[to + k->rows[from + i]] = k->reasons[from + i];
+    }
+}
+
 /* Of the layer that is stored, or of all. */
 static outcome choose(engine *e)
 {
@@ -226,8 +241,8 @@ static outcome choose(engine *e)
     if (status != CSP_OK)
         return fail(outcome_of(status), "%s: %s", e->in.scores.array.name,
                     csp_status_string(status));
-    return reasons_of(&e->importance, &tokens, &e->config, &e->kept,
-                      e->reasons);
+    spread_reasons(e);
+    return DONE;
 }
 
 static outcome calibrate_layer(engine *e, uint32_t layer)

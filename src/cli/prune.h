@@ -41,7 +41,7 @@ typedef struct prune_layer {
     const csp_tokens *tokens;
     const csp_importance *importance; /* as scored, before weights, pooling */
     const csp_kept *kept;             /* n_lists is 1 or n_kv_heads */
-    const uint8_t *reasons;   /* [kept->n_lists][n_keys], of reasons.h */
+    const uint8_t *reasons;   /* [kept->n_lists][n_keys] csp_reason, 0: none */
     const float *sink_logits; /* [n_heads]; NULL without has_sinks */
     const float *residual; /* [n_heads][value_dim]; NULL also without values */
     const prune_times *times;

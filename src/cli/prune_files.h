@@ -6,7 +6,7 @@
  *   mask.npy         uint8   [kv_heads][keys], 1 where kept
  *   keep.npy         uint32  [kv_heads][widest], ascending, then 4294967295
  *   importance.npy   float32 [2][kv_heads][keys]: intra, inter
- *   reasons.npy      uint8   [kv_heads][keys], why, as in reasons.h
+ *   reasons.npy      uint8   [kv_heads][keys] csp_reason, 0 where dropped
  *   sink_logits.npy  float32 [heads], where scores say what was dropped
  *   residual.npy     float32 [heads][dimension], with values as well
  *   summary.json     what was done with which settings

@@ -12,7 +12,7 @@ enum {
     FEWEST_BYTES = 200000, /* of bins, where the heads alone are too many */
     LAYER_BYTES = 700,     /* of a layer besides its heads */
     HEAD_BYTES = 100,      /* of a head besides its bins and tokens */
-    SPLIT_BYTES = 24       /* for a head's tokens of a modality */
+    SPLIT_BYTES = 26       /* for a head's tokens of a modality */
 };
 
 enum { MOST_BINS = 512 }; /* about two pixels each */

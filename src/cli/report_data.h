@@ -10,9 +10,15 @@
 #include "csp.h"
 #include "gap_density.h"
 #include "message.h"
-#include "reasons.h"
 
 #include <stdint.h>
+
+/* Besides csp_reason. */
+enum {
+    REASON_DROPPED = 0,
+    REASON_KEPT = CSP_REASON_CLAIMED + 1, /* kept, and nobody knows why */
+    N_REASONS
+};
 
 /* What all layers have in common. */
 typedef struct report_shape {

@@ -8,8 +8,10 @@ const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/
 const LEVEL_OF = new Uint8Array(128);
 for (let i = 0; i < 64; i++) LEVEL_OF[DIGITS.charCodeAt(i)] = i;
 
-// Why a token was kept, as the program numbers it; 0 is dropped.
-const REASONS = ["dropped", "protected", "intra", "inter", "both", "filled", "kept"];
+// Why a token was kept, as the library numbers it; 0 is dropped, the last unknown.  And
+// the order in which they are drawn.
+const REASONS = ["dropped", "protected", "intra", "inter", "both", "filled", "claimed", "kept"];
+const DRAWN_REASONS = [1, 6, 2, 4, 3, 5, 7];
 const REASON_WORDS = {
   dropped: "dropped",
   protected: "protected: a sink or recent",
@@ -17,6 +19,7 @@ const REASON_WORDS = {
   inter: "best by inter",
   both: "best by both",
   filled: "filled up to the budget",
+  claimed: "best of its span",
   kept: "kept",
 };
 

@@ -186,7 +186,7 @@ static void guess_reasons(folder *f)
             const size_t at = (size_t)g * s->n_keys + t;
             const bool held = t < c->sinks || t >= rest;
             f->reasons[at] = f->mask[at] == 0 ? REASON_DROPPED
-                             : held           ? REASON_PROTECTED
+                             : held           ? CSP_REASON_PROTECTED
                                               : REASON_KEPT;
         }
 }
@@ -203,7 +203,7 @@ static outcome read_reasons(folder *f, uint32_t layer)
     }
     const outcome result = array_read(a, layer * size, size, f->reasons);
     for (uint64_t i = 0; result == DONE && i < size; i++)
-        if (f->reasons[i] >= N_REASONS ||
+        if (f->reasons[i] >= REASON_KEPT ||
             (f->reasons[i] != REASON_DROPPED) != (f->mask[i] != 0))
             return fail(BAD_INPUT, "%s: found %u where mask.npy has %u",
                         a->name, f->reasons[i], f->mask[i]);

@@ -32,7 +32,7 @@ function reasonColours() {
 function stackOf(row, all, colourOf) {
   const width = element("budget").clientWidth * (innerWidth > 640 ? 0.58 : 1);
   const stack = make("div", undefined, { class: "stack", role: "presentation" });
-  [1, 2, 4, 3, 5, 6].forEach((reason) => {
+  DRAWN_REASONS.forEach((reason) => {
     if (row[reason] === 0) return;
     const share = row[reason] / all;
     const colour = colourOf[REASONS[reason]];
@@ -49,7 +49,7 @@ function stackOf(row, all, colourOf) {
 function writeBudget() {
   const split = splitOf(state.layer, state.head);
   const colourOf = reasonColours();
-  const present = [1, 2, 4, 3, 5, 6].filter((reason) => split.some((row) => row[reason] > 0));
+  const present = DRAWN_REASONS.filter((reason) => split.some((row) => row[reason] > 0));
   const body = make("tbody");
   const total = addRows(split);
   const rows = split.map((row, m) => [report.modalities[m], row]);

@@ -61,7 +61,7 @@ function tokenReadout() {
     const digit = layer.kept[head * report.n_bins + bin];
     kept = report.width === 1 ? REASON_WORDS[REASONS[digit]]
       : `keeps ${keptWords(digit, bin)} of ${end - begin}`;
-    if (report.width === 1 && digit > 0 && digit < 6) kept = `kept, ${kept}`;
+    if (report.width === 1 && digit > 0 && REASONS[digit] !== "kept") kept = `kept, ${kept}`;
   } else if (end - begin > 1) {
     kept = `keeps ${percent(rows.share[bin])}`;
   }

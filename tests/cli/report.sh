@@ -53,7 +53,7 @@ done
 "$csp" prune $input --budget 20 --sinks 2 --out out >stdout || bad "prune"
 rm out/reasons.npy
 "$csp" report out -o c.html || bad "report of a folder without reasons"
-splits c.html | grep -q '\[[0-9]*,2,0,0,0,0,[0-9]*\]' || bad "protected tokens are lost"
+splits c.html | grep -q '\[[0-9]*,2,0,0,0,0,0,[0-9]*\]' || bad "protected tokens are lost"
 "$csp" prune $input --budget 20 --sinks 2 --out out >stdout || bad "prune"
 
 # What weighs, whether of norms or of distances.

@@ -83,9 +83,9 @@ static void fill(uint32_t n_lists)
     for (int i = 0; i < HEADS * KEYS; i++) {
         intra[i] = (float)i;
         inter[i] = i % KEYS == 3 ? 2.0f : 0.0f;
-        reasons[i] = i % KEYS < 3 ? REASON_PROTECTED : REASON_DROPPED;
+        reasons[i] = i % KEYS < 3 ? CSP_REASON_PROTECTED : REASON_DROPPED;
     }
-    reasons[KEYS + 9] = REASON_BOTH;
+    reasons[KEYS + 9] = CSP_REASON_BOTH;
     assert_int_equal(report_bins_create(&shape, &grid, &bins), DONE);
     report_bins_fill(&shape, &grid, &layer, &bins);
 }
@@ -122,10 +122,10 @@ TEST(report_bins_split_tokens_by_modality_and_reason)
 
     /* Head 1, then its modality 0 and 1. */
     const uint32_t *split = bins.split + 2 * N_REASONS;
-    assert_int_equal(split[REASON_PROTECTED], 2);
-    assert_int_equal(split[REASON_BOTH], 1);
+    assert_int_equal(split[CSP_REASON_PROTECTED], 2);
+    assert_int_equal(split[CSP_REASON_BOTH], 1);
     assert_int_equal(split[REASON_DROPPED], 4);
-    assert_int_equal(split[N_REASONS + REASON_PROTECTED], 1);
+    assert_int_equal(split[N_REASONS + CSP_REASON_PROTECTED], 1);
     assert_int_equal(split[N_REASONS + REASON_DROPPED], 2);
     report_bins_free(&bins);
 }
@@ -153,8 +153,8 @@ TEST(report_bins_of_one_token_hold_its_reason)
 
     report_bins_fill(&shape, &fine, &layer, &bins);
 
-    assert_int_equal(bins.kept[KEYS + 9], REASON_BOTH);
-    assert_int_equal(bins.kept[0], REASON_PROTECTED);
+    assert_int_equal(bins.kept[KEYS + 9], CSP_REASON_BOTH);
+    assert_int_equal(bins.kept[0], CSP_REASON_PROTECTED);
     assert_int_equal(bins.kept[9], REASON_DROPPED);
     report_bins_free(&bins);
 }
