@@ -52,9 +52,11 @@ static void draw_kept(fuzz_input *in, selecting *s)
     kept->rows = fuzz_take(count * sizeof *kept->rows, 0, FUZZ_OUTPUT);
     kept->counts =
         fuzz_take(kept->n_lists * sizeof *kept->counts, 0, FUZZ_OUTPUT);
-    if (fuzz_chance(in, 128))
+    if (fuzz_chance(in, 128)) {
         kept->n_both =
             fuzz_take(kept->n_lists * sizeof *kept->n_both, 0, FUZZ_OUTPUT);
+        kept->reasons = fuzz_take(count, 0, FUZZ_OUTPUT);
+    }
 }
 
 static bool leave_out(fuzz_input *in, selecting *s)
