@@ -20,6 +20,12 @@ static uint32_t n_different(const csp_tokens *tokens)
     return tokens->counts != NULL ? tokens->n_kv_heads : 1;
 }
 
+/* How many heads each of them stands for. */
+static uint32_t n_alike(const csp_tokens *tokens)
+{
+    return tokens->counts != NULL ? 1 : tokens->n_kv_heads;
+}
+
 uint64_t csp__shared_rows(const csp_tokens *tokens, const csp_config *config)
 {
     const uint64_t budget = (uint64_t)tokens->n_kv_heads * config->budget;
@@ -28,7 +34,7 @@ uint64_t csp__shared_rows(const csp_tokens *tokens, const csp_config *config)
 
     for (uint32_t g = 0; g < n_heads; g++)
         n_rows += csp__count(tokens, g);
-    n_rows *= tokens->n_kv_heads / n_heads;
+    n_rows *= n_alike(tokens);
     return budget < n_rows ? budget : n_rows;
 }
 
@@ -54,7 +60,7 @@ uint32_t csp__shared_bound(const csp_tokens *tokens, const csp_config *config)
 
     for (uint32_t g = 0; g < n_heads; g++)
         owned += csp__own_rows(tokens, g, config, 0);
-    owned *= tokens->n_kv_heads / n_heads;
+    owned *= n_alike(tokens);
     for (uint32_t g = 0; g < n_heads; g++) {
         const uint32_t n_rows = csp__count(tokens, g);
         const uint64_t most =

@@ -226,7 +226,7 @@ void csp__sums_add(const csp_calibration *from, const csp_calibration *to)
         to->log_mass[h] += from->log_mass[h];
         to->rows[h] += from->rows[h];
     }
-    if (to->value != NULL)
+    if (from->value != NULL)
         for (size_t i = 0; i < (size_t)to->n_heads * to->value_dim; i++)
             to->value[i] += from->value[i];
 }
