@@ -100,8 +100,9 @@ static void put_axis(plot *p, double left, double base)
 static void put_layer(plot *p, uint32_t l)
 {
     const gap_layer *layer = &p->g->layers[l];
-    const double left = LEFT + CELL_WIDTH * (double)(l % p->n_columns);
-    const double top = TOP + CELL_HEIGHT * (double)(l / p->n_columns);
+    const uint32_t column = l % p->n_columns, row = l / p->n_columns;
+    const double left = LEFT + CELL_WIDTH * column;
+    const double top = TOP + CELL_HEIGHT * row;
     const double base = top + 18.0 + PLOT_HEIGHT;
 
     put(p, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">layer %u", left,

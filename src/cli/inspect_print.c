@@ -101,7 +101,7 @@ static void print_text(const array *a, const statistics *s, const derived *d)
     printf("%s\n", name);
     printf("  array    %s, %llu numbers, %llu bytes from byte %llu\n",
            array_describe(a), (unsigned long long)a->n_elements,
-           (unsigned long long)(a->n_elements * a->element_size),
+           (unsigned long long)a->n_elements * a->element_size,
            (unsigned long long)a->begin);
     printf("  order    %s, byte order %s\n",
            a->fortran ? "Fortran, first axis fastest" : "C", byte_order(a));

@@ -36,7 +36,7 @@ static size_t escape_byte(char *dst, unsigned char c)
     }
     dst[0] = '\\';
     if (c == '\n' || c == '\t' || c == '\r') {
-        dst[1] = c == '\n' ? 'n' : c == '\t' ? 't' : 'r';
+        dst[1] = (char)(c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
         return 2;
     }
     dst[1] = 'x';

@@ -123,7 +123,8 @@ static char *temporary_name(const char *path, unsigned long number)
     static const char form[] = "%.*s.csp-%ld-%lu.tmp";
     const char *slash = strrchr(path, '/');
     const size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
-    const size_t size = folder + sizeof form + 2 * 20; /* digits of 64 bits */
+    const size_t size =
+        folder + sizeof form + (size_t)2 * 20; /* digits of 64 bits */
     char *name = malloc(size);
 
     if (name != NULL)
@@ -291,7 +292,7 @@ static outcome take_place(output *o, bool keep, char **old)
         return DONE;
     outcome result = write_failed(o, errno);
     if (*old != NULL)
-        rename(*old, o->path);
+        (void)rename(*old, o->path); /* the first failure is the one to tell */
     free(*old);
     *old = NULL;
     return result;
@@ -302,7 +303,7 @@ static void give_back(output *files, uint32_t n, char **old)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (old[i] != NULL)
-            rename(old[i], files[i].path);
+            (void)rename(old[i], files[i].path);
         else
             unlink(files[i].path);
     }
@@ -356,12 +357,13 @@ outcome output_commit(output *files, uint32_t n_files)
 outcome output_npy(output *o, const char *descr, uint32_t rank,
                    const uint64_t *shape)
 {
+    static const unsigned char magic[8] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
     /* Magic, version 1.0 and the length, then at most 8 counts of up to 20
        digits. */
     unsigned char header[6 * HEADER_UNIT];
     char *text = (char *)header + 10;
     const char order =
-        descr[0] == '<' && element_is_swapped(true) ? '>' : descr[0];
+        (char)(descr[0] == '<' && element_is_swapped(true) ? '>' : descr[0]);
     size_t used = (size_t)sprintf(
         text, "{'descr': '%c%.8s', 'fortran_order': False, 'shape': (", order,
         descr + 1);
@@ -375,7 +377,7 @@ outcome output_npy(output *o, const char *descr, uint32_t rank,
     size_t size = (10 + used) / HEADER_UNIT * HEADER_UNIT + HEADER_UNIT;
     memset(text + used, ' ', size - 10 - used);
     header[size - 1] = '\n';
-    memcpy(header, "\x93NUMPY\x01\x00", 8);
+    memcpy(header, magic, sizeof magic);
     header[8] = (unsigned char)((size - 10) & 255);
     header[9] = (unsigned char)((size - 10) >> 8);
     return output_write(o, header, size);

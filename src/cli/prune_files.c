@@ -182,9 +182,11 @@ outcome prune_files_open(const char *folder, const prune_shape *shape,
         return fail(INTERNAL, "out of memory");
     f->shape = *shape;
     f->folder = strdup(folder);
-    outcome result = f->folder != NULL && allocate(f)
-                         ? make_folder(f)
-                         : fail(INTERNAL, "out of memory");
+    if (f->folder == NULL || !allocate(f)) {
+        prune_files_abandon(f);
+        return fail(INTERNAL, "out of memory");
+    }
+    outcome result = make_folder(f);
     if (result == DONE)
         result = open_arrays(f);
     if (result == DONE)

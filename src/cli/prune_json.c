@@ -155,9 +155,8 @@ static void add_results(cJSON *root, const prune_summary *s)
     for (uint32_t m = 0; m < CSP_MAX_MODALITIES; m++) {
         if (s->all.keys_of_modality[m] == 0)
             continue;
-        cJSON_AddNumberToObject(
-            tokens, modality_name(m),
-            (double)(s->all.keys_of_modality[m] / s->all.n_heads));
+        const uint64_t n = s->all.keys_of_modality[m] / s->all.n_heads;
+        cJSON_AddNumberToObject(tokens, modality_name(m), (double)n);
         add_heads(kept, modality_name(m), s, kept_of, m);
     }
     add_heads(kept, "all", s, kept_all, 0);

@@ -291,7 +291,7 @@ static outcome take_all(int argc, char **argv, const own_options *own,
     char letters[2 * MAX_OWN + 3] = "+:"; /* stop at every other word */
     outcome result = DONE;
 
-    strncat(letters, own->letters, 2 * MAX_OWN);
+    strncat(letters, own->letters, (size_t)2 * MAX_OWN);
     list_options(own, all);
     optind = 1;
     opterr = 0;

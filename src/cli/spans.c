@@ -199,6 +199,24 @@ static outcome parse_json(const char *path, const char *text, size_t length,
     return result;
 }
 
+static outcome read_text(const char *path, int descriptor, uint64_t size,
+                         span_list *list)
+{
+    if (size > MAX_FILE)
+        return fail(BAD_INPUT, "%s: has %llu bytes, expected at most %d", path,
+                    (unsigned long long)size, MAX_FILE);
+    char *text = malloc((size_t)size + 1);
+    if (text == NULL)
+        return fail(INTERNAL, "out of memory");
+    outcome result = file_read(path, descriptor, 0, text, (size_t)size);
+    if (result == DONE) {
+        text[size] = '\0';
+        result = parse_json(path, text, (size_t)size, list);
+    }
+    free(text);
+    return result;
+}
+
 outcome spans_read(const char *path, span_list *list)
 {
     int descriptor;
@@ -207,19 +225,7 @@ outcome spans_read(const char *path, span_list *list)
 
     if (result != DONE)
         return result;
-    char *text = size <= MAX_FILE ? malloc((size_t)size + 1) : NULL;
-    if (size > MAX_FILE)
-        result = fail(BAD_INPUT, "%s: has %llu bytes, expected at most %d",
-                      path, (unsigned long long)size, MAX_FILE);
-    else if (text == NULL)
-        result = fail(INTERNAL, "out of memory");
-    else
-        result = file_read(path, descriptor, 0, text, (size_t)size);
-    if (result == DONE) {
-        text[size] = '\0';
-        result = parse_json(path, text, (size_t)size, list);
-    }
-    free(text);
+    result = read_text(path, descriptor, size, list);
     close(descriptor);
     return result;
 }
