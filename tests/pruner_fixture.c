@@ -42,13 +42,13 @@ static void *ledger_allocate(void *context, size_t size)
 static void ledger_deallocate(void *context, void *memory)
 {
     ledger *book = context;
-    unsigned char *block = (unsigned char *)memory - HEADER;
     uint64_t stamp;
 
     if (memory == NULL) {
         book->broken = true;
         return;
     }
+    unsigned char *block = (unsigned char *)memory - HEADER;
     memcpy(&stamp, block, sizeof stamp);
     if (stamp != STAMP || book->n_live == 0) {
         book->broken = true;
