@@ -75,8 +75,10 @@ INLINE void fetch_ahead(const unsigned char *at, size_t size)
     const uintptr_t begin = (uintptr_t)at;
 
     for (uintptr_t line = begin; line < begin + size; line += LINE) {
+        /* NOLINTBEGIN(performance-no-int-to-ptr): nothing is read there */
         __builtin_prefetch((const void *)(line + FAR_AHEAD), 0, 2);
         __builtin_prefetch((const void *)(line + NEAR_AHEAD), 0, 3);
+        /* NOLINTEND(performance-no-int-to-ptr) */
     }
 }
 

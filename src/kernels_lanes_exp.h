@@ -26,6 +26,7 @@ typedef struct group {
 } group;
 
 #define GROUP ((size_t)TOGETHER * LANES)
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration takes none */
 #define EACH(v) _Pragma("GCC unroll 4") for (size_t v = 0; v < TOGETHER; v++)
 
 /* See exp2_scaled in kernels_scalar.c, of which these are the beginning, the

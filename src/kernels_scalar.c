@@ -59,6 +59,7 @@ static inline exponent exponent_of(int shift)
 }
 
 /* Sixteen elements in steps, so that a compiler can do several at once. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration takes none */
 #define EACH(i) for (int i = 0; i < LANES; i++)
 
 /*
