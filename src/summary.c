@@ -80,7 +80,8 @@ csp_status csp__check_summary(const csp_summary *s, bool shapes_only)
         return CSP_E_SHAPE;
     const size_t widest = s->key_dim > s->value_dim ? s->key_dim : s->value_dim;
     /* One row more, for the two floats of a head. */
-    if (!csp__mul(s->n_kv_heads, 2 + 2 * (size_t)s->rank, &size) ||
+    if (!csp__add(s->rank, 1, &size) || !csp__mul(size, 2, &size) ||
+        !csp__mul(size, s->n_kv_heads, &size) ||
         !csp__mul(size, widest, &size) ||
         !csp__mul(size, sizeof(double), &size))
         return CSP_E_OVERFLOW;
