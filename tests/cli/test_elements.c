@@ -51,7 +51,10 @@ TEST(bf16_is_exact)
 
 TEST(nan_keeps_its_bits)
 {
+    assert_int_equal(bits_of_float(float_of_bf16(0xffe5)), 0xffe50000);
+#if !defined(__i386__) /* a float returned in an x87 register gets quiet */
     assert_int_equal(bits_of_float(float_of_bf16(0xffa5)), 0xffa50000);
+#endif
     assert_int_equal(bits_of_float(float_of_f16(0xfe01)), 0xffc02000);
 }
 
