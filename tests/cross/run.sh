@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh DIRECTORY - every test on other architectures, emulated by qemu
+# run.sh DIRECTORY [TARGET...] - every test on other architectures, emulated by qemu
 #
 # Builds below DIRECTORY, where tools.sh was.  The digest of results that is committed
 # for this machine has to come out there as well.
@@ -19,7 +19,11 @@ quietly()
     "$@" >"$work/log" 2>&1 </dev/null || { cat "$work/log"; echo "failed: $*"; exit 1; }
 }
 
-targets="aarch64 s390x"
+# Not cli_faults, whose failing malloc a static cJSON gets as well, and calls it bad JSON;
+# nor readme, which is of this machine.
+shift
+targets=${*:-aarch64 s390x riscv64 i686}
+passed=0
 for target in $targets; do
     build=$work/$target/build
     quietly cmake -S "$source" -B "$build" \
@@ -28,9 +32,11 @@ for target in $targets; do
         -DCSP_BLAS=OFF -DCSP_BUILD_EXAMPLES=OFF -DCSP_WERROR=ON -DCSP_DIFFERENTIAL_N=$few
     quietly cmake --build "$build" -j "$jobs"
     quietly ctest --test-dir "$build" --output-on-failure --no-tests=error \
-        --label-exclude install -E '^readme$' -j "$jobs"
+        --label-exclude install -E '^(readme|cli_faults)$' -j "$jobs"
     cp "$work/log" "$work/$target/log"
 done
 for target in $targets; do
+    passed=$((passed + 1))
     echo "cross $target: $(grep -c ' Passed ' "$work/$target/log") passed"
 done
+echo "figure cross_arches_passed $passed"
