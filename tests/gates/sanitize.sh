@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# sanitize.sh DIRECTORY [WHAT...] - the tests under what sees the invisible
+#
+#   address    AddressSanitizer and LeakSanitizer: every test
+#   undefined  UndefinedBehaviorSanitizer, also for casts of floats, implicit
+#              conversions and bounds of arrays: every test
+#   memory     MemorySanitizer, cmocka and cJSON instrumented like us: every test
+#   thread     ThreadSanitizer: the tests that have threads
+#   valgrind   memcheck: the tests that are quick there
+#
+# A report makes its test fail.  Counted are reports, or, where there are more of
+# those, tests that failed.
+set -euo pipefail
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+source=$(cd "$(dirname "$0")/../.." && pwd)
+mkdir -p "$1"
+work=$(cd "$1" && pwd)
+shift
+jobs=$(nproc)
+total=0
+
+# The whole differential test is for `make test`; here it looks at fewer cases.
+few=500
+reports=': runtime error: |(ERROR|WARNING): [A-Za-z]*Sanitizer|ERROR SUMMARY: [1-9]'
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export MSAN_OPTIONS=poison_in_dtor=1
+export TSAN_OPTIONS=halt_on_error=1
+
+# build WHAT FLAGS [OPTION...]
+build()
+{
+    { cmake -S "$source" -B "$work/$1" -DCMAKE_C_COMPILER=clang \
+        -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Debug \
+        -DCMAKE_C_FLAGS="-O1 -fno-omit-frame-pointer $2" \
+        -DCMAKE_CXX_FLAGS="-O1 $2" \
+        -DCSP_BLAS=OFF -DCSP_BUILD_EXAMPLES=OFF -DCSP_DIFFERENTIAL_N=$few "${@:3}" &&
+        cmake --build "$work/$1" -j "$jobs"
+    } >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+}
+
+# count WHAT N-FAILED N-RUN
+count()
+{
+    local n
+    n=$(grep -cE "$reports" "$work/$1.txt") || true
+    ((n >= $2)) || n=$2
+    ((n == 0)) || cat "$work/$1.txt"
+    echo "$1: $3 tests, $n reports"
+    total=$((total + n))
+}
+
+# run WHAT [CTEST-OPTION...]
+run()
+{
+    local passed failed
+    ctest --test-dir "$work/$1" --output-on-failure --no-tests=error -j "$jobs" \
+        --label-exclude 'install|bench|engine' -E '^(readme|symbols|cli_browser)$' \
+        "${@:2}" >"$work/$1.txt" 2>&1 </dev/null || true
+    passed=$(grep -c ' Passed ' "$work/$1.txt") || true
+    failed=$(grep -cE '\*\*\*(Failed|Timeout|Exception|Not Run)|Subprocess aborted' \
+        "$work/$1.txt") || true
+    ((passed + failed > 0)) || { cat "$work/$1.txt"; exit 1; }
+    count "$1" "$failed" $((passed + failed))
+}
+
+address()
+{
+    build address "-fsanitize=address -fno-sanitize-recover=all"
+    run address
+}
+
+undefined()
+{
+    build undefined "-fsanitize=undefined,float-cast-overflow,implicit-conversion,local-bounds -fno-sanitize-recover=all"
+    run undefined
+}
+
+memory()
+{
+    local flags="-fsanitize=memory -fsanitize-memory-track-origins"
+    "$source/tests/cross/dependencies.sh" "$work" "$work/memory-root" clang $flags
+    build memory "$flags" -DCMAKE_FIND_ROOT_PATH="$work/memory-root" \
+        -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY
+    # A static cJSON gets the failing malloc of cli_faults as well.
+    run memory -E '^(readme|symbols|cli_browser|cli_faults)$'
+}
+
+thread()
+{
+    build thread "-fsanitize=thread"
+    run thread -R '^(parallel|pruner|tiers|digest|cli_(pool|selftest|golden|prune|compact))'
+}
+
+# No AVX-512 there: the kernels are those of AVX2.
+valgrind()
+{
+    local failed=0 n=0 name
+    build valgrind "-g"
+    : >"$work/valgrind.txt"
+    for name in calibrate calibrate_errors compact compact_views correct dropped kept \
+        kept_pages moments pieces pruner pruner_apply pruner_plan rank report rows \
+        score_errors select select_errors summary tokens values views workspace; do
+        n=$((n + 1))
+        (cd "$work/valgrind/tests" && timeout 300 env valgrind -q --error-exitcode=9 \
+            --leak-check=full --errors-for-leak-kinds=all "./test_$name") \
+            >"$work/one" 2>&1 </dev/null || {
+            cat "$work/one" >>"$work/valgrind.txt"
+            failed=$((failed + 1))
+        }
+    done
+    count valgrind $failed $n
+}
+
+[ $# -gt 0 ] || set -- address undefined memory thread valgrind
+for what; do
+    $what
+done
+echo "figure sanitizer_reports $total"
+[ "$total" = 0 ]
