@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
     fuzz fuzz-afl canary \
+    lint symbols abi sanitize \
     bench bench-peers bench-scaling eval format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -27,8 +28,12 @@ help:
 	@echo 'make test-engine-real   the same with a language model and real text'
 	@echo 'make eval          answers of a trained model by method and budget; SHARED= is'
 	@echo '                   the folder that has it, tinyvlm/'
-	@echo 'make cross         run every test on AArch64 and big-endian, emulated'
-	@echo 'make coverage      lines of src/ that the tests reach'
+	@echo 'make cross         run every test on AArch64, RISC-V, big-endian and 32 bits, emulated'
+	@echo 'make coverage      lines and branches of src/ that the tests reach'
+	@echo 'make sanitize      every test under five sanitizers, some under valgrind'
+	@echo 'make lint          what clang-tidy, cppcheck, scan-build, gcc find'
+	@echo 'make symbols       exports, imports, state, stack, hardening, same bytes twice'
+	@echo 'make abi           the shared library against that of the last tag'
 	@echo 'make fuzz          run each fuzzer for FUZZ_SECONDS=, 60 if not given'
 	@echo 'make fuzz-afl      the readers of files by another engine, AFL++'
 	@echo 'make canary        see tests fail on a library with a mistake'
@@ -100,15 +105,31 @@ cross:
 	@tests/cross/tools.sh build/cross
 	@tests/cross/run.sh build/cross
 
+lint:
+	@.ci/need libc6-dev cmake gcc g++ libopenblas-dev libcjson-dev clang clang-format \
+	    clang-tidy clang-tools cppcheck
+	@tests/gates/lint.sh build/lint
+
+symbols:
+	@.ci/need libc6-dev cmake gcc binutils libopenblas-dev libcjson-dev clang
+	@tests/gates/symbols.sh build/symbols
+
+abi:
+	@.ci/need libc6-dev cmake git binutils abigail-tools
+	@tests/gates/abi.sh build/abi
+
+sanitize:
+	@.ci/need libc6-dev cmake clang libcmocka-dev libcjson-dev valgrind
+	@tests/gates/sanitize.sh build/sanitize
+
 coverage:
 	@mkdir -p build
-	@.ci/need cmake g++ pkg-config libcmocka-dev libopenblas-dev gcovr
+	@.ci/need cmake g++ pkg-config libcmocka-dev libopenblas-dev libcjson-dev gcovr
 	@$(CMAKE) --preset coverage $(QUIETLY)
 	@$(CMAKE) --build --preset coverage $(QUIETLY)
 	@find build/coverage -name '*.gcda' -delete
 	@ctest --preset coverage --label-exclude install $(QUIETLY)
-	@gcovr --root . --filter src/ --print-summary build/coverage | tee build/coverage.txt
-	@sed -n 's/^lines: *\([0-9.]*\)%.*/figure line_coverage_percent \1/p' build/coverage.txt
+	@tests/gates/coverage.sh build/coverage
 
 FUZZ_SECONDS = 60
 
