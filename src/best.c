@@ -50,8 +50,8 @@ static uint32_t threshold_of(const csp__kernels *k, const uint32_t *keys,
     return low;
 }
 
-/* Whether a candidate ties for the last place.  The canary's mistake is found by
-   every test worth its name. */
+/* Whether a candidate ties for the last place.  The canary's mistake is found
+   by every test worth its name. */
 #ifdef CSP_CANARY
 #define IS_TIED(key, threshold) ((key) >= (threshold))
 #else

@@ -78,8 +78,17 @@ static bool is_same(list_choice *choice, const csp_config *config,
            memcmp(choice->expected, choice->actual, ranking->n_rows) == 0;
 }
 
-/* Move each score by at most TIE_BOUND: for what the library kept and against
-   what it dropped, or at random. */
+/* Whether the library has a row in its list by intra (0), by inter (1), or at
+   all (2). */
+static bool is_listed(uint8_t reason, int by)
+{
+    return by == 2   ? reason != 0
+           : by == 1 ? reason == CSP_REASON_INTER || reason == CSP_REASON_BOTH
+                     : reason == CSP_REASON_INTRA || reason == CSP_REASON_BOTH;
+}
+
+/* Move each score by at most TIE_BOUND: for what the library listed by it and
+   against what it did not, or at random. */
 static void nudge(diff_case *c, const list_choice *choice, bool at_random,
                   const oracle_ranking *ranking, oracle_ranking *nudged)
 {
@@ -87,7 +96,7 @@ static void nudge(diff_case *c, const list_choice *choice, bool at_random,
         double factors[3];
         for (int i = 0; i < 3; i++) {
             const double drawn = 2.0 * random_unit(&c->random) - 1.0;
-            const double wanted = choice->actual[k] ? 1.0 : -1.0;
+            const double wanted = is_listed(choice->actual[k], i) ? 1.0 : -1.0;
             factors[i] = 1.0 + TIE_BOUND * (at_random ? drawn : wanted);
         }
         nudged->intra[k] = ranking->intra[k] * factors[0];
