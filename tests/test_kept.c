@@ -204,6 +204,20 @@ TEST(kept_mask_is_a_byte_a_row)
     unguard(&mask);
 }
 
+TEST(kept_bits_of_any_row_are_in_its_byte)
+{
+    enum { N_ROWS = 40 };
+
+    for (uint32_t row = 0; row < N_ROWS; row++) {
+        uint8_t expected[N_ROWS / 8] = {0};
+        expected[row / 8] = (uint8_t)(1u << row % 8);
+        guarded bits = guard(NULL, sizeof expected);
+        assert_ok(csp_kept_bits(&row, 1, N_ROWS, bits.data));
+        assert_memory_equal(bits.data, expected, sizeof expected);
+        unguard(&bits);
+    }
+}
+
 TEST(kept_bits_are_a_bit_a_row_and_zero_behind)
 {
     for (uint32_t n_keys = 10; n_keys <= 17; n_keys++) {
@@ -241,6 +255,7 @@ int main(void)
         cmocka_unit_test(forms_refuse_more_rows_than_keys),
         cmocka_unit_test(kept_blocks_refuse_blocks_of_zero),
         cmocka_unit_test(kept_mask_is_a_byte_a_row),
+        cmocka_unit_test(kept_bits_of_any_row_are_in_its_byte),
         cmocka_unit_test(kept_bits_are_a_bit_a_row_and_zero_behind),
         cmocka_unit_test(kept_masks_refuse_null),
     };

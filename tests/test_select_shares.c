@@ -271,6 +271,47 @@ TEST(settings_leave_budgets_equal)
     }
 }
 
+TEST(kept_bound_of_sharing_heads_reads_their_counts_alone)
+{
+    const uint32_t counts[HEADS] = {KEYS, 3};
+    guarded memory = guard(counts, sizeof counts);
+    fixture f;
+    set_up_heads(&f, 4, 0.5);
+    f.tokens.counts = (const uint32_t *)(const void *)memory.data;
+
+    assert_int_equal(csp_kept_bound(&f.tokens, &f.config), 6);
+
+    unguard(&memory);
+}
+
+/* 128 rows are two whole words: no bit is left over behind the last row. */
+TEST(select_of_sharing_heads_finds_the_last_row_of_the_last)
+{
+    enum { ROWS = 128 };
+    static float intra[HEADS * ROWS], inter[HEADS * ROWS];
+    static unsigned char workspace[16384];
+    uint32_t rows[HEADS * ROWS], counts[HEADS];
+    const csp_importance importance = {
+        .intra = intra, .inter = inter, .capacity = ROWS};
+    const csp_tokens tokens = {.n_kv_heads = HEADS, .n_keys = ROWS};
+    const csp_kept kept = {
+        .rows = rows, .counts = counts, .n_lists = HEADS, .capacity = ROWS};
+    csp_config c;
+    assert_ok(csp_config_init(&c));
+    c.budget = 1;
+    c.head_floor = 0.0;
+    intra[HEADS * ROWS - 1] = 2.0f;
+    intra[5] = 1.0f;
+
+    assert_ok(csp_select(&importance, &tokens, &c, workspace, sizeof workspace,
+                         &kept));
+
+    assert_int_equal(counts[0], 1);
+    assert_int_equal(rows[0], 5);
+    assert_int_equal(counts[1], 1);
+    assert_int_equal(rows[ROWS], ROWS - 1);
+}
+
 /* Heads without counts are not counted one by one. */
 TEST(kept_bound_of_very_many_heads_is_found_at_once)
 {
@@ -302,6 +343,9 @@ int main(void)
         cmocka_unit_test(with_budget_of_the_same_changes_nothing),
         cmocka_unit_test(with_budget_keeps_the_proportion_of_lists),
         cmocka_unit_test(settings_leave_budgets_equal),
+        cmocka_unit_test(kept_bound_of_sharing_heads_reads_their_counts_alone),
+        cmocka_unit_test(
+            select_of_sharing_heads_finds_the_last_row_of_the_last),
         cmocka_unit_test(kept_bound_of_very_many_heads_is_found_at_once),
     };
 

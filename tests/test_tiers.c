@@ -200,9 +200,26 @@ TEST(tiers_multiply_alike)
     for_all(compare_products);
 }
 
+TEST(automatic_is_the_best_tier_of_this_cpu)
+{
+    csp_tier best = CSP_TIER_SCALAR;
+    for (size_t t = 0; t < COUNT(simd_tiers); t++)
+        if (csp_has_tier(simd_tiers[t]))
+            best = simd_tiers[t];
+    if (csp_has_tier(CSP_TIER_AVX512))
+        best = CSP_TIER_AVX512;
+
+    const csp__kernels expected = kernels_of(best);
+    const csp__kernels automatic = kernels_of(CSP_TIER_AUTO);
+
+    assert_true(automatic.product == expected.product);
+    assert_true(automatic.exp_row[0] == expected.exp_row[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(automatic_is_the_best_tier_of_this_cpu),
         cmocka_unit_test(tiers_weigh_rows_alike),
         cmocka_unit_test(tiers_add_rows_alike),
         cmocka_unit_test(tiers_convert_alike),
