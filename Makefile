@@ -4,13 +4,13 @@
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
     fuzz fuzz-afl canary \
     lint symbols abi sanitize \
-    bench bench-peers bench-scaling eval format format-check clean
+    bench bench-peers bench-scaling eval soak format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] src/cli/*.[ch] src/cli/*/*.[ch] examples/*.[ch] \
     examples/*.cpp tests/*.[ch] \
     tests/bench/*.[ch] tests/bench/*.cpp tests/engine/*.[ch] tests/eval/*.[ch] \
-    tests/mini_engine/*.[ch] tests/cli/*.[ch] tests/fuzz/*.[ch] \
+    tests/mini_engine/*.[ch] tests/cli/*.[ch] tests/fuzz/*.[ch] tests/soak/*.[ch] \
     examples/*/*.[ch])
 
 # CMake's own make must not hear of this one.
@@ -37,6 +37,7 @@ help:
 	@echo 'make fuzz          run each fuzzer for FUZZ_SECONDS=, 60 if not given'
 	@echo 'make fuzz-afl      the readers of files by another engine, AFL++'
 	@echo 'make canary        see tests fail on a library with a mistake'
+	@echo 'make soak          random load for SOAK_MINUTES=10, memory and times watched'
 	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
 	@echo '                   options in BENCH=, such as BENCH=--quick or BENCH=--help'
 	@echo 'make bench-scaling time and memory by tokens, heads, window and modalities,'
@@ -151,6 +152,16 @@ canary:
 	@mkdir -p build
 	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev libcjson-dev
 	@tests/canary.sh build/test build/canary
+
+SOAK_MINUTES = 10
+
+soak:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ libcmocka-dev
+	@$(CMAKE) -S . -B build/soak -DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF \
+	    -DCSP_BUILD_CLI=OFF -DCSP_BUILD_EXAMPLES=OFF $(QUIETLY)
+	@$(CMAKE) --build build/soak --target soak -j $(JOBS) $(QUIETLY)
+	@build/soak/tests/soak/soak --seconds $$(awk 'BEGIN { print 60 * $(SOAK_MINUTES) }')
 
 # Peers on one thread, and BLAS by what the CPU is, not by what the shell says.
 BENCH_RUN = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE \
