@@ -206,6 +206,31 @@ TEST(compact_gathers_pages_into_rows_and_back)
     }
 }
 
+/* Told by strides: a head has to have room for both views' turns, as many as
+   the longer one takes. */
+TEST(compact_refuses_turns_that_a_head_has_no_room_for)
+{
+    unsigned char bytes[2 * 80] = {0};
+    uint32_t last[] = {1, 2}, n_last = 2;
+    const csp_kept kept = {
+        .rows = last, .counts = &n_last, .n_lists = 1, .capacity = 2};
+    const csp_cells view = {.data = bytes,
+                            .n_heads = 2,
+                            .n_channels = 1,
+                            .n_tokens = 5,
+                            .cell_size = 8,
+                            .head_stride = 80,
+                            .token_stride = 16};
+    csp_cells two[] = {view, view};
+    two[1].data = bytes + 8;
+    two[1].n_tokens = 3;
+    assert_ok(csp_compact(two, 2, &kept, NULL));
+
+    two[0].head_stride = two[1].head_stride = 72;
+
+    assert_status(csp_compact(two, 2, &kept, NULL), CSP_E_OVERLAP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +243,7 @@ int main(void)
         cmocka_unit_test(compact_moves_pages_in_any_order),
         cmocka_unit_test(compact_takes_a_sequence_shorter_than_its_page),
         cmocka_unit_test(compact_gathers_pages_into_rows_and_back),
+        cmocka_unit_test(compact_refuses_turns_that_a_head_has_no_room_for),
     };
 
     return RUN(tests);
