@@ -68,6 +68,18 @@ TEST(moments_of_all_kept_are_nothing)
     assert_memory_equal(&f->sums, &nothing, sizeof nothing);
 }
 
+TEST(moments_of_zeros_are_zero)
+{
+    fixture *f = set_up_around(0.0f, 0.0f);
+    const room nothing = {.count = {0.0}};
+
+    assert_ok(add(f));
+
+    assert_true(f->sums.count[0] > 0.0);
+    memset(f->sums.count, 0, sizeof f->sums.count);
+    assert_memory_equal(&f->sums, &nothing, sizeof nothing);
+}
+
 TEST(moments_of_no_keys_are_nothing)
 {
     const room nothing = {.count = {0.0}};
@@ -301,6 +313,7 @@ int main(void)
         cmocka_unit_test(moments_take_heads_of_different_lengths),
         cmocka_unit_test(moments_of_nothing_kept_are_those_of_all),
         cmocka_unit_test(moments_of_all_kept_are_nothing),
+        cmocka_unit_test(moments_of_zeros_are_zero),
         cmocka_unit_test(moments_of_no_keys_are_nothing),
         cmocka_unit_test(moments_of_every_number_of_tokens_around_a_block),
         cmocka_unit_test(moments_of_rounds_add_up),
