@@ -153,6 +153,8 @@ TEST(moments_refuse_sizes_beyond_the_address_space)
 
     refuse(f, CSP_E_OVERFLOW);
 
+    f->moments.value_dim = 1; /* keys with keys are too many */
+    refuse(f, CSP_E_OVERFLOW);
     f->moments.n_kv_heads = 1;
     f->moments.key_dim = 1;
     f->moments.value_dim = 1u << 28; /* fits even where a size_t has 32 bits */

@@ -126,6 +126,8 @@ static void score_refuses_tokens_that_cannot_be_counted(void **state)
 
     c.view.first_query = UINT32_MAX - 9;
     assert_int_equal(refused(b, &c.view), CSP_E_OVERFLOW);
+    c.view.first_query--; /* UINT32_MAX tokens are, but the view has fewer */
+    assert_int_equal(refused(b, &c.view), CSP_E_SHAPE);
     free(c.memory);
 }
 
