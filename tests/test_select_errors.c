@@ -85,6 +85,21 @@ TEST(kept_bound_of_exact_selection_is_the_budget)
     assert_int_equal(csp_kept_bound(&f.tokens, &f.config), KEYS);
 }
 
+TEST(kept_bound_of_blocks_is_reached)
+{
+    fixture f;
+    set_up(&f);
+    f.config.selection = CSP_UNION;
+    f.config.block = 2;
+    f.config.sinks = f.config.recent = 1; /* two blocks */
+    f.config.n_intra = 2;
+    f.config.n_inter = 0;
+
+    assert_int_equal(csp_kept_bound(&f.tokens, &f.config), 6);
+    assert_ok(choose(&f));
+    assert_int_equal(f.counts[0], 6);
+}
+
 TEST(kept_bound_of_lists_does_not_wrap)
 {
     fixture f;
@@ -265,6 +280,7 @@ int main(void)
         cmocka_unit_test(select_does_without_n_both),
         cmocka_unit_test(select_writes_no_more_than_its_bound),
         cmocka_unit_test(kept_bound_of_exact_selection_is_the_budget),
+        cmocka_unit_test(kept_bound_of_blocks_is_reached),
         cmocka_unit_test(kept_bound_of_lists_does_not_wrap),
         cmocka_unit_test(kept_bound_of_invalid_arguments_is_zero),
         cmocka_unit_test(kept_bound_without_heads_is_zero),

@@ -7,9 +7,9 @@
 
 TEST(select_auto_share_rounds_to_the_nearest)
 {
-    /* Share of inter 3/8, 1/2, 5/8 of four: 1.5, 2, 2.5. */
-    const float masses[] = {3, 4, 5};
-    const uint32_t from_inter[] = {2, 2, 3};
+    /* Share of inter 3/8, 1/2, 5/8 of four: 1.5, 2, 2.5; and just less. */
+    const float masses[] = {3, 4, 5, 2.9997f, 4.9997f};
+    const uint32_t from_inter[] = {2, 2, 3, 1, 2};
 
     for (size_t i = 0; i < COUNT(masses); i++) {
         const float y = masses[i] / 4;
