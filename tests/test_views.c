@@ -207,6 +207,7 @@ TEST(overlap_is_exact_at_the_edges)
     assert_true(csp__overlap(bytes + 8, 8, bytes, 9));
     assert_true(csp__overlap(bytes, 8, bytes, 1));
     assert_false(csp__overlap(bytes, 8, bytes + 4, 0));
+    assert_false(csp__overlap(bytes + 4, 0, bytes, 8));
     assert_false(csp__overlap(NULL, 0, bytes, 8));
 }
 
