@@ -4,7 +4,7 @@
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
     fuzz fuzz-afl canary \
     lint symbols abi sanitize \
-    bench bench-peers bench-scaling eval soak format format-check clean
+    bench bench-peers bench-scaling eval mutate soak format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES = $(wildcard include/*.h src/*.[ch] src/cli/*.[ch] src/cli/*/*.[ch] examples/*.[ch] \
@@ -37,6 +37,7 @@ help:
 	@echo 'make fuzz          run each fuzzer for FUZZ_SECONDS=, 60 if not given'
 	@echo 'make fuzz-afl      the readers of files by another engine, AFL++'
 	@echo 'make canary        see tests fail on a library with a mistake'
+	@echo 'make mutate        how many of MUTANTS=300 small changes of src/ the tests see'
 	@echo 'make soak          random load for SOAK_MINUTES=10, memory and times watched'
 	@echo 'make bench         speed against memory, memcpy, sgemm, nth_element, oneDNN;'
 	@echo '                   options in BENCH=, such as BENCH=--quick or BENCH=--help'
@@ -152,6 +153,14 @@ canary:
 	@mkdir -p build
 	@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev libcjson-dev
 	@tests/canary.sh build/test build/canary
+
+MUTANTS = 300
+
+# In pieces: MUTATE_SECONDS=500 stops then, and the next run goes on.
+mutate:
+	@mkdir -p build
+	@.ci/need libc6-dev cmake g++ libcmocka-dev python3 python3-venv
+	@tests/mutate/run.sh build/mutate $(MUTANTS) $(JOBS)
 
 SOAK_MINUTES = 10
 
