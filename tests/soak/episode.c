@@ -1,10 +1,10 @@
 /*
  * episode.c - the life of some pruners, drawn from a seed
  *
- * A prompt is scored in chunks of every source, pruned, and decoded with a cache
- * that is cut to a fixed size again and again; then the pruner is reset and has
- * another sequence.  What an engine does wrong, or what memory does to it, is
- * done in between in some variants: it must leave no trace in the results.
+ * A prompt is scored in chunks of every source, pruned, and decoded with a
+ * cache that is cut to a fixed size again and again; then the pruner is reset
+ * and has another sequence.  What an engine does wrong, or what memory does to
+ * it, is done in between in some variants: no trace of it is in the results.
  */
 #include "episode.h"
 
