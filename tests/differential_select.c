@@ -78,13 +78,17 @@ static bool is_same(list_choice *choice, const csp_config *config,
            memcmp(choice->expected, choice->actual, ranking->n_rows) == 0;
 }
 
-/* Whether the library has a row in its list by intra (0), by inter (1), or at
-   all (2). */
-static bool is_listed(uint8_t reason, int by)
+/* Which way a score by intra (0), by inter (1) or by both (2) has to move, for
+   a row of that reason to come out: up if listed by it, down if dropped. */
+static double direction(uint8_t reason, int by)
 {
-    return by == 2   ? reason != 0
-           : by == 1 ? reason == CSP_REASON_INTER || reason == CSP_REASON_BOTH
-                     : reason == CSP_REASON_INTRA || reason == CSP_REASON_BOTH;
+    const uint8_t list = by == 0 ? CSP_REASON_INTRA : CSP_REASON_INTER;
+
+    if (reason == 0)
+        return -1.0;
+    if (by == 2 || reason == list || reason == CSP_REASON_BOTH)
+        return 1.0;
+    return reason == CSP_REASON_FILLED ? 0.0 : -1.0;
 }
 
 /* Move each score by at most TIE_BOUND: for what the library listed by it and
@@ -96,7 +100,7 @@ static void nudge(diff_case *c, const list_choice *choice, bool at_random,
         double factors[3];
         for (int i = 0; i < 3; i++) {
             const double drawn = 2.0 * random_unit(&c->random) - 1.0;
-            const double wanted = is_listed(choice->actual[k], i) ? 1.0 : -1.0;
+            const double wanted = direction(choice->actual[k], i);
             factors[i] = 1.0 + TIE_BOUND * (at_random ? drawn : wanted);
         }
         nudged->intra[k] = ranking->intra[k] * factors[0];
