@@ -239,7 +239,7 @@ static void make_vectors(const double *a, size_t n, size_t count,
 
     memset(s->panel, 0, n * PANEL * sizeof *s->panel);
     for (size_t j = 0; j < count; j++)
-        s->panel[order[j] * PANEL + j] = 1.0;
+        s->panel[(size_t)order[j] * PANEL + j] = 1.0;
     for (size_t i = s->n_sweeps; i-- > 0;) {
         rotate_back(end, s->sweeps[i], s->panel);
         end -= s->sweeps[i].n;
