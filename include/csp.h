@@ -350,8 +350,8 @@ typedef enum csp_preset {
  * AGNOSTIC is for a context whose questions are not known yet: every row votes,
  * keys are weighed by the rows that could see them, too, and at most a quarter
  * is recent.  Both weigh by distances of values, which you give, and protect
- * the first token from a budget of 32 on.  README's tables of right answers
- * chose all that.
+ * the first token from a budget of 32 on.  Right answers of two trained models
+ * chose all that; README has them on prompts that did not.
  *
  * In PAPER, REFERENCE and SNAPKV recent tokens are a tenth of the prompt
  * (SNAPKV: 32) but at most half the budget, and their rows vote, at least one.

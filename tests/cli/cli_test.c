@@ -125,7 +125,7 @@ void write_safetensors(const char *name, const char *json, const void *data,
 static int redirect(int descriptor, int *file)
 {
     if (*file < 0) {
-        char name[] = "/tmp/cli_test_XXXXXX";
+        char name[] = P_tmpdir "/cli_test_XXXXXX";
         *file = mkstemp(name);
         assert_true(*file >= 0);
         unlink(name);
