@@ -93,7 +93,7 @@ memory()
 thread()
 {
     build thread "-fsanitize=thread"
-    run thread -R '^(parallel|pruner|tiers|digest|cli_(pool|selftest|golden|prune|compact))'
+    run thread -R '^(parallel|pruner|threads|tiers|digest|cli_(pool|selftest|golden|prune|compact))'
 }
 
 # No AVX-512 there: the kernels are those of AVX2.
