@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
     fuzz fuzz-afl canary \
-    lint symbols abi sanitize \
+    lint symbols abi sanitize guard-pages differential \
     bench bench-peers bench-scaling eval mutate soak format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -31,6 +31,8 @@ help:
 	@echo 'make cross         the library on AArch64, RISC-V, big-endian and 32 bits, emulated'
 	@echo 'make coverage      lines and branches of src/ that the tests reach'
 	@echo 'make sanitize      every test under five sanitizers, some under valgrind'
+	@echo 'make guard-pages   every kernel where memory ends, at many places'
+	@echo 'make differential  DIFFERENTIAL_N=100000 random cases against the oracle'
 	@echo 'make lint          what clang-tidy, cppcheck, scan-build, gcc find'
 	@echo 'make symbols       exports, imports, state, stack, hardening, same bytes twice'
 	@echo 'make abi           the shared library against that of the last tag'
@@ -132,6 +134,24 @@ coverage:
 	@find build/coverage -name '*.gcda' -delete
 	@ctest --preset coverage --label-exclude install $(QUIETLY)
 	@tests/gates/coverage.sh build/coverage
+
+# $(call build_tests,TARGETS)
+define build_tests
+@mkdir -p build
+@.ci/need libc6-dev cmake g++ pkg-config libcmocka-dev libopenblas-dev libcjson-dev
+@$(CMAKE) -S . -B build/test -DCMAKE_BUILD_TYPE=Release $(QUIETLY)
+@$(CMAKE) --build build/test --target $(1) -j $(JOBS) $(QUIETLY)
+endef
+
+guard-pages:
+	$(call build_tests,test_guard_pages)
+	@build/test/tests/test_guard_pages --figures
+
+DIFFERENTIAL_N = 100000
+
+differential:
+	$(call build_tests,test_differential)
+	@tests/gates/differential.sh build/test/tests/test_differential $(DIFFERENTIAL_N)
 
 FUZZ_SECONDS = 60
 

@@ -44,6 +44,8 @@ typedef struct tally {
     uint64_t
         n_selections; /* cases with a selection that had something to choose */
     uint64_t modes[N_FAILURE_MODES];
+    uint64_t tiers[5];  /* cases on each csp_tier */
+    uint64_t dtypes[3]; /* tensors of each csp_dtype */
 } tally;
 
 /* ---- Memory -------------------------------------------------------------- */

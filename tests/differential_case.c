@@ -236,6 +236,7 @@ void draw_case(diff_case *c)
     c->config.compute.tier = tiers[random_below(&c->random, 5)];
     if (!csp_has_tier(c->config.compute.tier))
         c->config.compute.tier = CSP_TIER_AUTO;
+    c->tally->tiers[c->config.compute.tier]++;
     if (csp_has_blas() && random_chance(&c->random, 25))
         c->config.compute.column_sums = CSP_PATH_BLAS;
     draw_shape(c);

@@ -78,7 +78,10 @@ void *take_workspace(diff_case *c, size_t size)
 csp_dtype draw_dtype(diff_case *c)
 {
     static const csp_dtype dtypes[] = {CSP_F32, CSP_F32, CSP_F16, CSP_BF16};
-    return dtypes[random_below(&c->random, 4)];
+    const csp_dtype dtype = dtypes[random_below(&c->random, 4)];
+
+    c->tally->dtypes[dtype]++;
+    return dtype;
 }
 
 /* The order of dimensions from the innermost: 0 heads, 1 rows, 2 columns. */

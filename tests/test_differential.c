@@ -143,6 +143,15 @@ static void cases_met_every_failure_mode(void **state)
     }
 }
 
+static void cases_met_every_tier_and_type(void **state)
+{
+    (void)state;
+    for (int tier = 0; tier < 5 && options.n >= MIN_N_FOR_SHARES; tier++)
+        assert_true(!csp_has_tier((csp_tier)tier) || total.tiers[tier] > 0);
+    for (int dtype = 0; dtype < 3 && options.n >= MIN_N_FOR_SHARES; dtype++)
+        assert_true(total.dtypes[dtype] > 0);
+}
+
 /* ---- Program ------------------------------------------------------------- */
 
 static bool read_options(int argc, char **argv)
@@ -170,6 +179,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(library_agrees_with_oracle),
         cmocka_unit_test(cases_had_something_to_choose),
         cmocka_unit_test(cases_met_every_failure_mode),
+        cmocka_unit_test(cases_met_every_tier_and_type),
     };
     if (!read_options(argc, argv)) {
         fprintf(stderr, "usage: test_differential [--seed S] [--n N]\n");
@@ -180,5 +190,12 @@ int main(int argc, char **argv)
     printf("differential: %" PRIu64 " configurations, %" PRIu64
            " mismatches, %" PRIu64 " rounding ties\n",
            total.n_cases, total.n_mismatches, total.n_ties);
+    printf("differential tiers: auto %" PRIu64 " scalar %" PRIu64
+           " AVX2 %" PRIu64 " AVX-512 %" PRIu64 " NEON %" PRIu64 "\n",
+           total.tiers[0], total.tiers[1], total.tiers[2], total.tiers[3],
+           total.tiers[4]);
+    printf("differential types: f32 %" PRIu64 " f16 %" PRIu64 " bf16 %" PRIu64
+           "\n",
+           total.dtypes[0], total.dtypes[1], total.dtypes[2]);
     return failed != 0;
 }
