@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
     fuzz fuzz-afl canary \
-    lint symbols abi sanitize guard-pages differential \
+    lint symbols abi sanitize guard-pages differential faults \
     bench bench-peers bench-scaling eval mutate soak format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -33,6 +33,7 @@ help:
 	@echo 'make sanitize      every test under five sanitizers, some under valgrind'
 	@echo 'make guard-pages   every kernel where memory ends, at many places'
 	@echo 'make differential  DIFFERENTIAL_N=100000 random cases against the oracle'
+	@echo 'make faults        allocations and system calls fail, each in turn'
 	@echo 'make lint          what clang-tidy, cppcheck, scan-build, gcc find'
 	@echo 'make symbols       exports, imports, state, stack, hardening, same bytes twice'
 	@echo 'make abi           the shared library against that of the last tag'
@@ -152,6 +153,10 @@ DIFFERENTIAL_N = 100000
 differential:
 	$(call build_tests,test_differential)
 	@tests/gates/differential.sh build/test/tests/test_differential $(DIFFERENTIAL_N)
+
+faults:
+	$(call build_tests,test_pruner_faults test_cli_faults)
+	@tests/gates/faults.sh build/test/tests
 
 FUZZ_SECONDS = 60
 

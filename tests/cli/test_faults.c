@@ -15,6 +15,9 @@
 
 enum { MAX_CALLS = 10000 };
 
+/* Runs in which a call failed, counted aloud with --figures. */
+static unsigned long n_faults;
+
 /* ---- Commands under faults ----------------------------------------------- */
 
 static struct {
@@ -95,6 +98,7 @@ static bool run_task(const task *t, fault kind, long at, bool forever,
     catch_errors();
     *result = run_command(run_with_fault, arguments);
     *message = caught_errors();
+    n_faults += run.fired;
     return run.fired;
 }
 
@@ -240,6 +244,7 @@ static void fail_every_call_of_three(fault kind, bool were_there)
         faults_begin(kind, at, false);
         const outcome result = write_three();
         fired = faults_end();
+        n_faults += fired;
         caught_errors();
         assert_int_equal(result == DONE, !fired);
         assert_three(!fired, were_there);
@@ -262,7 +267,7 @@ TEST(three_files_change_together_or_not_at_all)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_interrupted_goes_on),
@@ -270,5 +275,8 @@ int main(void)
         cmocka_unit_test(three_files_change_together_or_not_at_all),
     };
 
-    return RUN_IN_FOLDER(tests);
+    const int failed = RUN_IN_FOLDER(tests);
+    if (argc > 1 && strcmp(argv[1], "--figures") == 0)
+        printf("faults %lu\n", n_faults);
+    return failed != 0;
 }
