@@ -166,7 +166,7 @@ fuzz:
 	@.ci/need "libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev"
 	@$(CMAKE) --preset fuzz $(QUIETLY)
 	@$(CMAKE) --build --preset fuzz $(QUIETLY)
-	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(JOBS)
 
 fuzz-afl:
 	@mkdir -p build
