@@ -32,7 +32,7 @@ help:
 	@echo 'make coverage      lines and branches of src/ that the tests reach'
 	@echo 'make sanitize      every test under five sanitizers, some under valgrind'
 	@echo 'make guard-pages   every kernel where memory ends, at many places'
-	@echo 'make differential  DIFFERENTIAL_N=100000 random cases against the oracle'
+	@echo 'make differential  DIFFERENTIAL_N=100000 seeds by tier and type against the oracle'
 	@echo 'make faults        allocations and system calls fail, each in turn'
 	@echo 'make lint          what clang-tidy, cppcheck, scan-build, gcc find'
 	@echo 'make symbols       exports, imports, state, stack, hardening, same bytes twice'
@@ -152,7 +152,7 @@ DIFFERENTIAL_N = 100000
 
 differential:
 	$(call build_tests,test_differential)
-	@tests/gates/differential.sh build/test/tests/test_differential $(DIFFERENTIAL_N)
+	@tests/gates/differential.sh build/test/tests/test_differential $(DIFFERENTIAL_N) $(JOBS)
 
 faults:
 	$(call build_tests,test_pruner_faults test_cli_faults)

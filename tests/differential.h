@@ -84,6 +84,7 @@ typedef struct diff_case {
     guarded_memory arena; /* what the library sees */
     guarded_memory plain; /* what only the oracle sees */
     tally *tally;
+    int forced_tier, forced_dtype; /* below 0: drawn */
     bool modes[N_FAILURE_MODES];
     jmp_buf escape; /* where require() goes */
 

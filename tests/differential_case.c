@@ -234,6 +234,8 @@ void draw_case(diff_case *c)
     csp_config_init(&c->config);
     c->config.n = draw_n(c);
     c->config.compute.tier = tiers[random_below(&c->random, 5)];
+    if (c->forced_tier >= 0)
+        c->config.compute.tier = (csp_tier)c->forced_tier;
     if (!csp_has_tier(c->config.compute.tier))
         c->config.compute.tier = CSP_TIER_AUTO;
     c->tally->tiers[c->config.compute.tier]++;

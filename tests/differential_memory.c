@@ -78,7 +78,9 @@ void *take_workspace(diff_case *c, size_t size)
 csp_dtype draw_dtype(diff_case *c)
 {
     static const csp_dtype dtypes[] = {CSP_F32, CSP_F32, CSP_F16, CSP_BF16};
-    const csp_dtype dtype = dtypes[random_below(&c->random, 4)];
+    const csp_dtype drawn = dtypes[random_below(&c->random, 4)];
+    const csp_dtype dtype =
+        c->forced_dtype < 0 ? drawn : (csp_dtype)c->forced_dtype;
 
     c->tally->dtypes[dtype]++;
     return dtype;

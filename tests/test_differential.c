@@ -1,12 +1,14 @@
 /*
  * test_differential.c - the library against the oracle on random configurations
  *
- * Usage: test_differential [--seed S] [--n N]
+ * Usage: test_differential [--seed S] [--n N] [--tier TIER] [--dtype TYPE]
  *
  * Case i is drawn from seed S + i.  A case that fails prints its seed; run that
- * one alone with --seed and --n 1.  As a test that cannot fail proves nothing,
- * cases that had something to choose and cases of each known failure mode are
- * counted and must be many.
+ * one alone with --seed and --n 1.  Each draws its tier and its types, unless
+ * one of scalar, avx2, avx512, neon and one of f32, f16, bf16 is given; exit
+ * code 77: this CPU has no such tier.  As a test that cannot fail proves
+ * nothing, cases that had something to choose and cases of each known failure
+ * mode are counted and must be many.
  */
 #include "differential.h"
 
@@ -24,7 +26,7 @@
 /* Failures after these are only counted. */
 #define MAX_MESSAGES 20
 
-/* Shares are not looked at in runs shorter than this. */
+/* Shares are not looked at in runs shorter than this, nor of what is forced. */
 #define MIN_N_FOR_SHARES 2000
 
 /* Least share of cases, in percent. */
@@ -34,7 +36,12 @@
 static struct {
     uint64_t seed;
     uint64_t n;
-} options = {1, DEFAULT_N};
+    int tier, dtype; /* below 0: each case's own */
+} options = {1, DEFAULT_N, -1, -1};
+
+static const char *const tier_names[] = {"auto", "scalar", "avx2", "avx512",
+                                         "neon"};
+static const char *const dtype_names[] = {"f32", "f16", "bf16"};
 
 static tally total;
 static diff_case current;
@@ -54,8 +61,11 @@ void require(diff_case *c, bool ok, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(reason, sizeof(reason), format, arguments);
         va_end(arguments);
-        print_error("%s (test_differential --seed %" PRIu64 " --n 1)\n", reason,
-                    c->seed);
+        print_error("%s (test_differential --seed %" PRIu64 " --n 1%s%s%s%s)\n",
+                    reason, c->seed, options.tier < 0 ? "" : " --tier ",
+                    options.tier < 0 ? "" : tier_names[options.tier],
+                    options.dtype < 0 ? "" : " --dtype ",
+                    options.dtype < 0 ? "" : dtype_names[options.dtype]);
     }
     longjmp(c->escape, 1);
 }
@@ -104,6 +114,8 @@ static void run_case(uint64_t seed)
     current.seed = seed;
     current.random.state = seed;
     current.tally = &total;
+    current.forced_tier = options.tier;
+    current.forced_dtype = options.dtype;
 
     if (setjmp(current.escape) == 0)
         check_case(&current);
@@ -132,11 +144,16 @@ static void cases_had_something_to_choose(void **state)
         assert_true(total.n_selections * 100 >= total.n_cases * MIN_SELECTIONS);
 }
 
+static bool draws_everything(void)
+{
+    return options.n >= MIN_N_FOR_SHARES && options.tier < 0 &&
+           options.dtype < 0;
+}
+
 static void cases_met_every_failure_mode(void **state)
 {
     (void)state;
-    for (int mode = 0; mode < N_FAILURE_MODES && options.n >= MIN_N_FOR_SHARES;
-         mode++) {
+    for (int mode = 0; mode < N_FAILURE_MODES && draws_everything(); mode++) {
         if (total.modes[mode] * 100 < total.n_cases * MIN_MODE)
             fail_msg("failure mode F%d met %" PRIu64 " times only", mode + 1,
                      total.modes[mode]);
@@ -146,31 +163,66 @@ static void cases_met_every_failure_mode(void **state)
 static void cases_met_every_tier_and_type(void **state)
 {
     (void)state;
-    for (int tier = 0; tier < 5 && options.n >= MIN_N_FOR_SHARES; tier++)
+    for (int tier = 0; tier < 5 && draws_everything(); tier++)
         assert_true(!csp_has_tier((csp_tier)tier) || total.tiers[tier] > 0);
-    for (int dtype = 0; dtype < 3 && options.n >= MIN_N_FOR_SHARES; dtype++)
+    for (int dtype = 0; dtype < 3 && draws_everything(); dtype++)
         assert_true(total.dtypes[dtype] > 0);
 }
 
 /* ---- Program ------------------------------------------------------------- */
 
+static bool read_name(const char *text, const char *const *names, size_t n,
+                      int *index)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *index = (int)i;
+            return true;
+        }
+    return false;
+}
+
+static bool read_number(const char *text, uint64_t *number)
+{
+    char *end = NULL;
+
+    *number = strtoull(text, &end, 10);
+    return *end == '\0' && end != text;
+}
+
+static bool read_option(const char *key, const char *value)
+{
+    if (strcmp(key, "--seed") == 0)
+        return read_number(value, &options.seed);
+    if (strcmp(key, "--n") == 0)
+        return read_number(value, &options.n);
+    if (strcmp(key, "--tier") == 0)
+        return read_name(value, tier_names, 5, &options.tier);
+    if (strcmp(key, "--dtype") == 0)
+        return read_name(value, dtype_names, 3, &options.dtype);
+    return false;
+}
+
 static bool read_options(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i += 2) {
-        char *end = NULL;
-        if (i + 1 == argc)
+    for (int i = 1; i < argc; i += 2)
+        if (i + 1 == argc || !read_option(argv[i], argv[i + 1]))
             return false;
-        const uint64_t value = strtoull(argv[i + 1], &end, 10);
-        if (*end != '\0' || end == argv[i + 1])
-            return false;
-        if (strcmp(argv[i], "--seed") == 0)
-            options.seed = value;
-        else if (strcmp(argv[i], "--n") == 0)
-            options.n = value;
-        else
-            return false;
-    }
     return true;
+}
+
+static void print_tally(void)
+{
+    printf("differential: %" PRIu64 " configurations, %" PRIu64
+           " mismatches, %" PRIu64 " rounding ties\n",
+           total.n_cases, total.n_mismatches, total.n_ties);
+    printf("differential tiers:");
+    for (int tier = 0; tier < 5; tier++)
+        printf(" %s %" PRIu64, tier_names[tier], total.tiers[tier]);
+    printf("\ndifferential types:");
+    for (int dtype = 0; dtype < 3; dtype++)
+        printf(" %s %" PRIu64, dtype_names[dtype], total.dtypes[dtype]);
+    printf("\n");
 }
 
 int main(int argc, char **argv)
@@ -182,20 +234,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(cases_met_every_tier_and_type),
     };
     if (!read_options(argc, argv)) {
-        fprintf(stderr, "usage: test_differential [--seed S] [--n N]\n");
+        fprintf(stderr, "usage: test_differential [--seed S] [--n N] "
+                        "[--tier TIER] [--dtype TYPE]\n");
         return 2;
     }
+    if (options.tier >= 0 && !csp_has_tier((csp_tier)options.tier))
+        return 77;
     const int failed =
         cmocka_run_group_tests_name("differential", tests, NULL, NULL);
-    printf("differential: %" PRIu64 " configurations, %" PRIu64
-           " mismatches, %" PRIu64 " rounding ties\n",
-           total.n_cases, total.n_mismatches, total.n_ties);
-    printf("differential tiers: auto %" PRIu64 " scalar %" PRIu64
-           " AVX2 %" PRIu64 " AVX-512 %" PRIu64 " NEON %" PRIu64 "\n",
-           total.tiers[0], total.tiers[1], total.tiers[2], total.tiers[3],
-           total.tiers[4]);
-    printf("differential types: f32 %" PRIu64 " f16 %" PRIu64 " bf16 %" PRIu64
-           "\n",
-           total.dtypes[0], total.dtypes[1], total.dtypes[2]);
+    print_tally();
     return failed != 0;
 }
