@@ -151,8 +151,10 @@ guard-pages:
 DIFFERENTIAL_N = 100000
 
 differential:
-	$(call build_tests,test_differential)
-	@tests/gates/differential.sh build/test/tests/test_differential $(DIFFERENTIAL_N) $(JOBS)
+	$(call build_tests,test_differential test_metamorphic)
+	@build/test/tests/test_metamorphic --n 10000
+	@tests/gates/differential.sh build/test/tests/test_differential $(DIFFERENTIAL_N) \
+	    $(JOBS)
 
 faults:
 	$(call build_tests,test_pruner_faults test_cli_faults)
