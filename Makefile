@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-report install-test test-engine test-engine-real cross coverage \
     fuzz fuzz-afl canary \
-    lint symbols abi sanitize guard-pages differential faults \
+    lint symbols abi sanitize guard-pages differential huge faults \
     bench bench-peers bench-scaling eval mutate soak format format-check clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -33,6 +33,7 @@ help:
 	@echo 'make sanitize      every test under five sanitizers, some under valgrind'
 	@echo 'make guard-pages   every kernel where memory ends, at many places'
 	@echo 'make differential  DIFFERENTIAL_N=100000 seeds by tier and type against the oracle'
+	@echo 'make huge          tensors and files of more than 2^32 elements'
 	@echo 'make faults        allocations and system calls fail, each in turn'
 	@echo 'make lint          what clang-tidy, cppcheck, scan-build, gcc find'
 	@echo 'make symbols       exports, imports, state, stack, hardening, same bytes twice'
@@ -155,6 +156,12 @@ differential:
 	@build/test/tests/test_metamorphic --n 10000
 	@tests/gates/differential.sh build/test/tests/test_differential $(DIFFERENTIAL_N) \
 	    $(JOBS)
+
+huge:
+	$(call build_tests,test_huge test_huge_moves test_cli_sparse csp_cli)
+	@build/test/tests/test_huge
+	@build/test/tests/test_huge_moves
+	@cd build/test/tests && cli/test_cli_sparse --whole
 
 faults:
 	$(call build_tests,test_pruner_faults test_cli_faults)
