@@ -49,6 +49,14 @@ void figure_absent(bench *b, const char *name, const char *why)
     add_figure(b, (named_figure){.name = name, .why = why});
 }
 
+/* What is as small as that was slowed down by others, and still is not 0. */
+static int decimals(double value)
+{
+    if (value < 0.1)
+        return 9;
+    return value < 1e3 ? 3 : 0;
+}
+
 static void print_figures(const bench *b)
 {
     printf("\n");
@@ -58,7 +66,7 @@ static void print_figures(const bench *b)
     for (size_t i = 0; i < b->n_figures; i++)
         if (b->figures[i].why == NULL)
             printf("figure %s %.*f\n", b->figures[i].name,
-                   b->figures[i].value < 1e3 ? 3 : 0, b->figures[i].value);
+                   decimals(b->figures[i].value), b->figures[i].value);
 }
 
 /* ---- Options ------------------------------------------------------------- */
