@@ -230,6 +230,30 @@ TEST(summary_of_one_dimension_is_a_number)
     assert_true(keys[2] * values[1] == 3.0f);
 }
 
+/* Scratch of a value row is longer than all that a key of one number needs. */
+TEST(summary_of_wide_values_stays_in_its_workspace)
+{
+    enum { WIDE = 512 };
+    double count = 4.0, key = 8.0, key_key = 52.0;
+    double value[WIDE] = {0}, key_value[WIDE];
+    float keys[3], values[2 * WIDE], log_count, variance;
+    const csp_moments moments = {&count,    &key, value, &key_key,
+                                 key_value, 1,    1,     WIDE};
+    const csp_summary summary = {keys, values, &log_count, &variance, CSP_F32,
+                                 1,    1,      WIDE,       1};
+    guarded workspace = guard(NULL, csp_summarise_workspace_size(1, WIDE));
+    for (size_t i = 0; i < WIDE; i++)
+        key_value[i] = (double)i;
+
+    assert_ok(
+        csp_summarise(&moments, workspace.data, workspace.size, &summary));
+
+    unguard(&workspace);
+    for (size_t i = 0; i < WIDE; i++)
+        assert_true(fabsf(keys[2] * values[WIDE + i] - (float)i / 4.0f) <
+                    1e-3f);
+}
+
 /* Sums that no keys have, of a covariance below zero: no spread at any rank. */
 TEST(summary_of_a_negative_covariance_has_no_spread)
 {
@@ -359,6 +383,7 @@ int main(void)
         cmocka_unit_test(summary_of_nothing_dropped_is_empty),
         cmocka_unit_test(summary_of_one_token_is_the_token),
         cmocka_unit_test(summary_of_one_dimension_is_a_number),
+        cmocka_unit_test(summary_of_wide_values_stays_in_its_workspace),
         cmocka_unit_test(summary_of_a_negative_covariance_has_no_spread),
         cmocka_unit_test(summary_stays_in_its_memory),
         cmocka_unit_test(summary_expand_of_full_rank_is_what_it_was_made_of),
