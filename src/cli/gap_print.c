@@ -54,7 +54,7 @@ outcome gap_print_table(const gap *g)
 /* null for what is not finite. */
 static void add_number(cJSON *to, const char *key, double x)
 {
-    cJSON_AddItemToObject(to, key, cJSON_CreateNumber(x));
+    cJSON_AddNumberToObject(to, key, x);
 }
 
 static void add_side(cJSON *to, const char *key, uint64_t pairs, double median)
@@ -74,7 +74,7 @@ static void add_curve(cJSON *to, const char *key, const double *curve,
     for (size_t i = 0; i < CURVE_POINTS; i++) {
         const size_t at = first + (last - first) * i / (CURVE_POINTS - 1);
         const double x = curve != NULL ? curve[at] : density_at(at);
-        cJSON_AddItemToArray(list, cJSON_CreateNumber(round(x * 1e5) / 1e5));
+        json_append(list, cJSON_CreateNumber(round(x * 1e5) / 1e5));
     }
 }
 
@@ -98,7 +98,7 @@ static cJSON *layer_object(const gap_layer *layer)
 
 outcome gap_print_json(const gap *g)
 {
-    cJSON *root = cJSON_CreateObject();
+    cJSON *root = json_begin();
 
     json_add_name(root, "scores", g->options->scores);
     cJSON_AddStringToObject(root, "type", g->scores);
@@ -106,6 +106,6 @@ outcome gap_print_json(const gap *g)
     add_number(root, "mean_divergence_bits", gap_mean(g));
     cJSON *layers = cJSON_AddArrayToObject(root, "layers");
     for (uint32_t l = 0; l < g->n_layers; l++)
-        cJSON_AddItemToArray(layers, layer_object(&g->layers[l]));
+        json_append(layers, layer_object(&g->layers[l]));
     return json_print(root);
 }

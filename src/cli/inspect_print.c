@@ -175,7 +175,7 @@ outcome inspect_print(const char *path, const char *tensor, const array *a,
         print_text(a, s, &d);
         return flush_output();
     }
-    cJSON *object = cJSON_CreateObject();
+    cJSON *object = json_begin();
     add_header(object, path, tensor, a);
     add_statistics(object, a, s, &d);
     return json_print(object);

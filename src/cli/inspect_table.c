@@ -61,7 +61,7 @@ outcome inspect_print_table(const char *path, const safetensors *s, bool json)
         print_lines(path, s);
         return flush_output();
     }
-    cJSON *object = cJSON_CreateObject();
+    cJSON *object = json_begin();
     json_add_name(object, "file", path);
     cJSON *list = cJSON_AddArrayToObject(object, "tensors");
     for (size_t i = 0; i < s->n_entries; i++) {
@@ -72,7 +72,7 @@ outcome inspect_print_table(const char *path, const safetensors *s, bool json)
         json_add_counts(item, "shape", e->shape, e->rank);
         json_add_count(item, "begin", e->begin);
         json_add_count(item, "bytes", e->end - e->begin);
-        cJSON_AddItemToArray(list, item);
+        json_append(list, item);
     }
     return json_print(object);
 }

@@ -1,11 +1,27 @@
 /*
- * json_print.c - JSON on standard output
+ * json_print.c - JSON to be printed
  */
 #include "json_print.h"
 
+#include "json_memory.h"
+
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { MAX_TEXT = 8192 };
+
+cJSON *json_begin(void)
+{
+    json_memory_watch();
+    return cJSON_CreateObject();
+}
+
+void json_append(cJSON *list, cJSON *item)
+{
+    if (!cJSON_AddItemToArray(list, item))
+        cJSON_Delete(item);
+}
 
 void json_add_name(cJSON *object, const char *key, const char *name)
 {
@@ -26,17 +42,35 @@ void json_add_counts(cJSON *object, const char *key, const uint64_t *counts,
     cJSON *list = cJSON_AddArrayToObject(object, key);
 
     for (uint32_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)counts[i]));
+        json_append(list, cJSON_CreateNumber((double)counts[i]));
+}
+
+char *json_text(cJSON *object)
+{
+    char *text = cJSON_Print(object), *line = NULL;
+
+    cJSON_Delete(object);
+    if (text != NULL && !json_memory_ran_out()) {
+        const size_t length = strlen(text);
+        line = malloc(length + 2);
+        if (line != NULL) {
+            memcpy(line, text, length);
+            memcpy(line + length, "\n", 2);
+        }
+    }
+    cJSON_free(text);
+    if (line == NULL)
+        (void)fail(INTERNAL, "not enough memory for the JSON");
+    return line;
 }
 
 outcome json_print(cJSON *object)
 {
-    char *text = cJSON_Print(object);
+    char *text = json_text(object);
 
-    cJSON_Delete(object);
     if (text == NULL)
-        return fail(INTERNAL, "not enough memory for the JSON");
-    puts(text);
-    cJSON_free(text);
+        return INTERNAL;
+    fputs(text, stdout);
+    free(text);
     return flush_output();
 }

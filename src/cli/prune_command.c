@@ -77,8 +77,7 @@ static outcome take_layer(void *context, const prune_layer *layer)
 static outcome finish(command *c)
 {
     char *json = prune_summary_json(&c->summary);
-    outcome result =
-        json != NULL ? DONE : fail(INTERNAL, "not enough memory for a summary");
+    outcome result = json != NULL ? DONE : INTERNAL;
 
     if (result == DONE && c->files != NULL) {
         result = prune_files_commit(c->files, json);

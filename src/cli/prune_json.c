@@ -7,9 +7,6 @@
 
 #include "json_print.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 static void add_shape(cJSON *root, const prune_shape *s)
 {
     cJSON *o = cJSON_AddObjectToObject(root, "shape");
@@ -82,11 +79,11 @@ static void add_spans(cJSON *root, const prune_shape *s)
 
     for (uint32_t i = 0; i < s->n_spans; i++) {
         cJSON *span = cJSON_CreateArray();
-        cJSON_AddItemToArray(span, cJSON_CreateNumber(s->spans[i].begin));
-        cJSON_AddItemToArray(span, cJSON_CreateNumber(s->spans[i].end));
-        cJSON_AddItemToArray(
-            span, cJSON_CreateString(modality_name(s->spans[i].modality)));
-        cJSON_AddItemToArray(list, span);
+        json_append(span, cJSON_CreateNumber(s->spans[i].begin));
+        json_append(span, cJSON_CreateNumber(s->spans[i].end));
+        json_append(span,
+                    cJSON_CreateString(modality_name(s->spans[i].modality)));
+        json_append(list, span);
     }
 }
 
@@ -138,11 +135,11 @@ static void add_heads(cJSON *to, const char *key, const prune_summary *s,
     for (uint32_t l = 0; l < s->shape.n_layers; l++) {
         cJSON *heads = cJSON_CreateArray();
         for (uint32_t g = 0; g < s->shape.n_kv_heads; g++)
-            cJSON_AddItemToArray(
+            json_append(
                 heads,
                 cJSON_CreateNumber(number(
                     &s->heads[(size_t)l * s->shape.n_kv_heads + g], modality)));
-        cJSON_AddItemToArray(layers, heads);
+        json_append(layers, heads);
     }
 }
 
@@ -179,7 +176,7 @@ static void add_times(cJSON *root, const prune_summary *s)
 
 char *prune_summary_json(const prune_summary *s)
 {
-    cJSON *root = cJSON_CreateObject();
+    cJSON *root = json_begin();
 
     json_add_name(root, "scores", s->options->scores);
     cJSON_AddStringToObject(root, "type", s->scores);
@@ -188,16 +185,5 @@ char *prune_summary_json(const prune_summary *s)
     add_spans(root, &s->shape);
     add_results(root, s);
     add_times(root, s);
-    char *text = cJSON_Print(root);
-    cJSON_Delete(root);
-    if (text == NULL)
-        return NULL;
-    const size_t length = strlen(text);
-    char *line = realloc(text, length + 2);
-    if (line == NULL) {
-        free(text);
-        return NULL;
-    }
-    memcpy(line + length, "\n", 2);
-    return line;
+    return json_text(root);
 }

@@ -28,7 +28,8 @@ double retained(const csp_report *r);
 double retained_intra(const csp_report *r);
 double retained_inter(const csp_report *r);
 
-/* All of it as one JSON object, with a newline; free it.  NULL: no memory. */
+/* All of it as one JSON object, with a newline; free it.  NULL: there was no
+   memory, which has been said. */
 char *prune_summary_json(const prune_summary *s);
 
 /* A screen's worth of it on standard output; 'folder' may be NULL. */

@@ -52,7 +52,7 @@ static outcome read_settings(const command *c, const prune_shape *shape,
     char *json = prune_summary_json(&summary);
     result = json != NULL
                  ? report_settings_read("summary", json, strlen(json), settings)
-                 : fail(INTERNAL, "not enough memory for a summary");
+                 : INTERNAL;
     free(json);
     prune_summary_free(&summary);
     return result;

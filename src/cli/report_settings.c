@@ -5,9 +5,8 @@
  */
 #include "report_settings.h"
 
+#include "json_memory.h"
 #include "prune_options.h"
-
-#include <cjson/cJSON.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -281,11 +280,14 @@ static bool is_space(const char *at, const char *end)
 outcome report_settings_read(const char *name, const char *text, size_t size,
                              report_settings *s)
 {
-    const char *end = NULL;
-    cJSON *root = cJSON_ParseWithLengthOpts(text, size, &end, 0);
-    reader r = {.name = name, .root = root, .s = s, .result = DONE};
+    const char *end;
+    cJSON *root;
+    reader r = {.name = name, .s = s};
 
     *s = (report_settings){.n = 0};
+    r.result = json_parse(name, text, size, &end, &root);
+    if (r.result != DONE)
+        return r.result;
     if (!cJSON_IsObject(root)) {
         cJSON_Delete(root);
         return fail(BAD_INPUT, "%s: expected a JSON object", name);
@@ -294,6 +296,7 @@ outcome report_settings_read(const char *name, const char *text, size_t size,
         cJSON_Delete(root);
         return fail(BAD_INPUT, "%s: expected nothing behind its JSON", name);
     }
+    r.root = root;
     r.parameters = member(root, "parameters");
     const char *source = text_of(&r, root, "scores");
     const char *slash = strrchr(source, '/');

@@ -10,9 +10,9 @@
 
 #include "file.h"
 #include "json_check.h"
+#include "json_memory.h"
 #include "size.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -261,24 +261,27 @@ static outcome read_entries(reading *r, const cJSON *root)
 /* The JSON object in text[0..length), with nothing but spaces behind it. */
 static outcome parse(reading *r, const char *text, size_t length)
 {
-    const char *end = text;
+    const char *end;
+    cJSON *root;
     size_t at;
     const char *wrong = json_check(text, length, &at);
 
     if (wrong != NULL)
         return fail(BAD_INPUT, "%s: byte %zu of the header: expected %s",
                     r->path, at, wrong);
-    cJSON *root = cJSON_ParseWithLengthOpts(text, length, &end, 0);
-    if (root == NULL)
-        return fail(BAD_INPUT, "%s: the header is not JSON", r->path);
+    outcome result = json_parse(r->path, text, length, &end, &root);
+    if (result == DONE && root == NULL)
+        result = fail(BAD_INPUT, "%s: the header is not JSON", r->path);
+    if (result != DONE)
+        return result;
     while (end < text + length && *end == ' ')
         end++;
-    outcome result = end < text + length
-                         ? fail(BAD_INPUT,
-                                "%s: byte %zu of the header: expected spaces "
-                                "behind its JSON",
-                                r->path, (size_t)(end - text))
-                         : read_entries(r, root);
+    result = end < text + length
+                 ? fail(BAD_INPUT,
+                        "%s: byte %zu of the header: expected spaces "
+                        "behind its JSON",
+                        r->path, (size_t)(end - text))
+                 : read_entries(r, root);
     cJSON_Delete(root);
     return result;
 }

@@ -5,9 +5,8 @@
 
 #include "file.h"
 #include "json_check.h"
+#include "json_memory.h"
 #include "numbers.h"
-
-#include <cjson/cJSON.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -186,15 +185,20 @@ static outcome read_spans(const char *path, const cJSON *root, span_list *list)
 static outcome parse_json(const char *path, const char *text, size_t length,
                           span_list *list)
 {
+    const char *end;
+    cJSON *root;
     size_t at;
     const char *wrong = json_check(text, length, &at);
 
     if (wrong != NULL)
         return fail(BAD_INPUT, "%s: byte %zu: expected %s", path, at, wrong);
-    cJSON *root = cJSON_ParseWithOpts(text, NULL, true);
-    if (root == NULL)
-        return fail(BAD_INPUT, "%s: is not JSON", path);
-    const outcome result = read_spans(path, root, list);
+    outcome result = json_parse(path, text, length, &end, &root);
+    if (result != DONE)
+        return result;
+    end += strspn(end, " \t\r\n");
+    result = root != NULL && end == text + length
+                 ? read_spans(path, root, list)
+                 : fail(BAD_INPUT, "%s: is not JSON", path);
     cJSON_Delete(root);
     return result;
 }
