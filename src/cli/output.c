@@ -277,7 +277,10 @@ void output_abandon(output *files, uint32_t n_files)
 static outcome take_place(output *o, bool keep, char **old)
 {
     *old = NULL;
-    if (keep && access(o->path, F_OK) == 0) {
+    const bool is_there = keep && access(o->path, F_OK) == 0;
+    if (keep && !is_there && errno != ENOENT)
+        return write_failed(o, errno);
+    if (is_there) {
         *old = malloc(strlen(o->temporary) + sizeof ".old");
         if (*old == NULL)
             return fail(INTERNAL, "%s: not enough memory", o->path);

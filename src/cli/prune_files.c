@@ -168,7 +168,10 @@ static outcome make_folder(prune_files *f)
     if (errno != EEXIST)
         return fail(IO_FAILED, "%s: cannot be made: %s", f->folder,
                     strerror(errno));
-    if (stat(f->folder, &status) != 0 || !S_ISDIR(status.st_mode))
+    if (stat(f->folder, &status) != 0)
+        return fail(IO_FAILED, "%s: cannot be looked at: %s", f->folder,
+                    strerror(errno));
+    if (!S_ISDIR(status.st_mode))
         return fail(IO_FAILED, "%s: is no folder", f->folder);
     return DONE;
 }

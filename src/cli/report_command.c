@@ -7,6 +7,8 @@
 #include "report_folder.h"
 #include "report_settings.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,18 +132,27 @@ static outcome print_help(void)
     return flush_output();
 }
 
-static bool is_folder(const char *path)
+static outcome is_folder(const char *path, bool *yes)
 {
     struct stat status;
 
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    if (stat(path, &status) != 0)
+        return fail(IO_FAILED, "%s: cannot be opened: %s", path,
+                    strerror(errno));
+    *yes = S_ISDIR(status.st_mode);
+    return DONE;
 }
 
 static outcome run(command *c)
 {
+    bool has_been_pruned = false;
+
     if (c->path == NULL)
         return fail(BAD_USAGE, "expected -o FILE.html; see csp report --help");
-    if (!is_folder(c->options.scores))
+    const outcome result = is_folder(c->options.scores, &has_been_pruned);
+    if (result != DONE)
+        return result;
+    if (!has_been_pruned)
         return report_of_scores(c);
     for (int i = 0; i < N_PRUNE_OPTIONS; i++)
         if (c->options.given[i])

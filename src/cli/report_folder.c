@@ -10,9 +10,11 @@
 #include "file.h"
 #include "report_settings.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,12 +95,19 @@ static outcome open_array(folder *f, int file, element type, uint32_t rank,
                        array_describe(a), "summary.json");
 }
 
-static bool exists(const folder *f, int file)
+/* Open an array that need not be there. */
+static outcome open_optional(folder *f, int file, element type, uint32_t rank,
+                             const uint32_t *shape)
 {
     char path[MOST_PATH];
     struct stat status;
+    outcome result = path_of(f, names[file], path);
 
-    return path_of(f, names[file], path) == DONE && stat(path, &status) == 0;
+    if (result == DONE && stat(path, &status) != 0)
+        return errno == ENOENT ? DONE
+                               : fail(IO_FAILED, "%s: cannot be opened: %s",
+                                      path, strerror(errno));
+    return result == DONE ? open_array(f, file, type, rank, shape) : result;
 }
 
 static outcome open_arrays(folder *f)
@@ -109,10 +118,10 @@ static outcome open_arrays(folder *f)
 
     if (result == DONE)
         result = open_array(f, IMPORTANCE, ELEMENT_F32, 3, heads);
-    if (result == DONE && exists(f, REASONS))
-        result = open_array(f, REASONS, ELEMENT_U8, 2, heads + 1);
-    if (result == DONE && exists(f, SINK_LOGITS))
-        result = open_array(f, SINK_LOGITS, ELEMENT_F32, 1, &s->n_heads);
+    if (result == DONE)
+        result = open_optional(f, REASONS, ELEMENT_U8, 2, heads + 1);
+    if (result == DONE)
+        result = open_optional(f, SINK_LOGITS, ELEMENT_F32, 1, &s->n_heads);
     return result;
 }
 
