@@ -270,6 +270,15 @@ void output_abandon(output *files, uint32_t n_files)
     release_signals(&before);
 }
 
+/* Let what was there be there again.  What cannot be undone is told: it is not
+   lost. */
+static void undo(const output *o, const char *old)
+{
+    if (rename(old, o->path) != 0)
+        (void)fail(IO_FAILED, "%s: what was there is now %s: %s", o->path, old,
+                   strerror(errno));
+}
+
 /*
  * Let the file take its place; *old receives another name of what was there,
  * if something was and 'keep' says that it may be wanted back.
@@ -295,7 +304,7 @@ static outcome take_place(output *o, bool keep, char **old)
         return DONE;
     outcome result = write_failed(o, errno);
     if (*old != NULL)
-        (void)rename(*old, o->path); /* the first failure is the one to tell */
+        undo(o, *old);
     free(*old);
     *old = NULL;
     return result;
@@ -306,7 +315,7 @@ static void give_back(output *files, uint32_t n, char **old)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (old[i] != NULL)
-            (void)rename(old[i], files[i].path);
+            undo(&files[i], old[i]);
         else
             unlink(files[i].path);
     }
@@ -327,7 +336,7 @@ static outcome rename_all(output *files, uint32_t n_files)
     if (result != DONE)
         give_back(files, n, old);
     for (uint32_t i = 0; i < n; i++) {
-        if (old[i] != NULL)
+        if (old[i] != NULL && result == DONE)
             unlink(old[i]);
         free(old[i]);
     }
