@@ -293,7 +293,6 @@ static outcome take_all(int argc, char **argv, const own_options *own,
 
     strncat(letters, own->letters, (size_t)2 * MAX_OWN);
     list_options(own, all);
-    optind = 1;
     opterr = 0;
     while (result == DONE && !o->help) {
         const int code = getopt_long(argc, argv, letters, all, NULL);
