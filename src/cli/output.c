@@ -212,27 +212,6 @@ outcome output_write(output *o, const void *bytes, size_t size)
     return DONE;
 }
 
-outcome output_write_at(output *o, uint64_t offset, const void *bytes,
-                        size_t size)
-{
-    const unsigned char *at = bytes;
-
-    while (size > 0) {
-        const off_t place = (off_t)offset;
-        if (place < 0 || (uint64_t)place != offset)
-            return write_failed(o, EFBIG);
-        ssize_t n = pwrite(o->descriptor, at, size, place);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return write_failed(o, n < 0 ? errno : EIO);
-        at += n;
-        size -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return DONE;
-}
-
 /* ---- The end ------------------------------------------------------------- */
 
 /* Close what is open; an error may be that of a write before. */

@@ -33,8 +33,6 @@ void output_keep_folder(void);
 /* After an error there is nothing to abandon. */
 outcome output_open(const char *path, output *o);
 outcome output_write(output *o, const void *bytes, size_t size);
-outcome output_write_at(output *o, uint64_t offset, const void *bytes,
-                        size_t size);
 
 /* Rename all, or after any error none; either way they are closed. */
 outcome output_commit(output *files, uint32_t n_files);
