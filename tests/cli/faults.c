@@ -8,25 +8,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 static struct {
-    bool on, fired, forever, was_close;
+    bool on, fired, forever, harmless;
     fault kind;
-    long at, calls;
+    long at, calls, live;
 } state;
 
 void faults_begin(fault kind, long at, bool forever)
 {
     state.on = true;
-    state.fired = state.was_close = false;
+    state.fired = state.harmless = false;
     state.forever = forever;
     state.kind = kind;
     state.at = at;
-    state.calls = 0;
+    state.calls = state.live = 0;
 }
 
 bool faults_end(void)
@@ -35,9 +37,14 @@ bool faults_end(void)
     return state.fired;
 }
 
-bool fault_was_close(void)
+bool fault_may_be_harmless(void)
 {
-    return state.was_close;
+    return state.harmless;
+}
+
+long faults_leaked(void)
+{
+    return state.live;
 }
 
 /* Whether this call, which can have the fault if 'can', is the one. */
@@ -50,15 +57,22 @@ static bool goes_wrong(bool can)
     state.fired = state.fired || now;
     if (now && state.kind != FAULT_SHORT)
         errno = state.kind == FAULT_INTERRUPTED ? EINTR
-                : state.kind == FAULT_IO        ? EIO
                 : state.kind == FAULT_NO_SPACE  ? ENOSPC
-                                                : ENOMEM;
+                : state.kind == FAULT_NO_THREAD ? EAGAIN
+                : state.kind == FAULT_NO_MEMORY ? ENOMEM
+                                                : EIO;
     return now;
 }
 
 static bool is_error(void)
 {
     return state.kind == FAULT_IO || state.kind == FAULT_NO_SPACE;
+}
+
+static bool moves(void)
+{
+    return state.kind == FAULT_SHORT || is_error() ||
+           state.kind == FAULT_INTERRUPTED;
 }
 
 static bool is_error_or_signal(void)
@@ -77,7 +91,7 @@ static bool is_error_or_signal(void)
     ssize_t WRAP(name) parameters;                                             \
     ssize_t WRAP(name) parameters                                              \
     {                                                                          \
-        if (!goes_wrong(state.kind != FAULT_NO_MEMORY))                        \
+        if (!goes_wrong(moves()))                                              \
             return REAL(name) arguments;                                       \
         return state.kind == FAULT_SHORT ? REAL(name) short_arguments : -1;    \
     }
@@ -99,6 +113,17 @@ static bool is_error_or_signal(void)
                    : REAL(name)(path, flags, mode);                            \
     }
 
+#define WRAP_STAT(name, type)                                                  \
+    int REAL(name)(const char *path, type *status);                            \
+    int WRAP(name)(const char *path, type *status);                            \
+    int WRAP(name)(const char *path, type *status)                             \
+    {                                                                          \
+        if (!goes_wrong(is_error()))                                           \
+            return REAL(name)(path, status);                                   \
+        state.harmless = true;                                                 \
+        return -1;                                                             \
+    }
+
 #define WRAP_FSTAT(name, type)                                                 \
     int REAL(name)(int fd, type *status);                                      \
     int WRAP(name)(int fd, type *status);                                      \
@@ -107,14 +132,18 @@ static bool is_error_or_signal(void)
         return goes_wrong(is_error()) ? -1 : REAL(name)(fd, status);           \
     }
 
-#define WRAP_MEMORY(name, parameters, arguments)                               \
+/* A block more, unless 'was' is one that moves. */
+#define WRAP_MEMORY(name, parameters, arguments, was)                          \
     void *REAL(name) parameters;                                               \
     void *WRAP(name) parameters;                                               \
     void *WRAP(name) parameters                                                \
     {                                                                          \
-        return goes_wrong(state.kind == FAULT_NO_MEMORY) ? NULL                \
-                                                         : REAL(name)          \
-                                                               arguments;      \
+        const bool moved = (was) != NULL;                                      \
+        void *memory = NULL;                                                   \
+        if (!goes_wrong(state.kind == FAULT_NO_MEMORY))                        \
+            memory = REAL(name) arguments;                                     \
+        state.live += state.on && memory != NULL && !moved;                    \
+        return memory;                                                         \
     }
 
 WRAP_MOVE(pread, (int fd, void *bytes, size_t size, off_t at),
@@ -123,22 +152,44 @@ WRAP_MOVE(write, (int fd, const void *bytes, size_t size), (fd, bytes, size),
           (fd, bytes, 1))
 WRAP_OPEN(open)
 WRAP_FSTAT(fstat, struct stat)
-WRAP_MEMORY(malloc, (size_t size), (size))
-WRAP_MEMORY(calloc, (size_t n, size_t size), (n, size))
-WRAP_MEMORY(strdup, (const char *text), (text))
+WRAP_STAT(stat, struct stat)
+WRAP_MEMORY(malloc, (size_t size), (size), NULL)
+WRAP_MEMORY(calloc, (size_t n, size_t size), (n, size), NULL)
+WRAP_MEMORY(realloc, (void *old, size_t size), (old, size), old)
+WRAP_MEMORY(strdup, (const char *text), (text), NULL)
 
 #if defined(__GLIBC__)
 WRAP_MOVE(pread64, (int fd, void *bytes, size_t size, off_t at),
           (fd, bytes, size, at), (fd, bytes, 1, at))
 WRAP_OPEN(open64)
 WRAP_FSTAT(fstat64, struct stat)
+WRAP_STAT(stat64, struct stat)
 #endif
 
+/* Who takes back what went wrong can do no more if that goes wrong as well, so
+   this is for a fault of its own. */
 int REAL(rename)(const char *from, const char *to);
 int WRAP(rename)(const char *from, const char *to);
 int WRAP(rename)(const char *from, const char *to)
 {
-    return goes_wrong(is_error()) ? -1 : REAL(rename)(from, to);
+    const bool takes_back = strstr(from, ".old") != NULL;
+    const bool can = is_error() ? !takes_back : state.kind == FAULT_RENAME;
+
+    return goes_wrong(can) ? -1 : REAL(rename)(from, to);
+}
+
+int REAL(mkdir)(const char *path, mode_t mode);
+int WRAP(mkdir)(const char *path, mode_t mode);
+int WRAP(mkdir)(const char *path, mode_t mode)
+{
+    return goes_wrong(is_error()) ? -1 : REAL(mkdir)(path, mode);
+}
+
+int REAL(access)(const char *path, int mode);
+int WRAP(access)(const char *path, int mode);
+int WRAP(access)(const char *path, int mode)
+{
+    return goes_wrong(is_error()) ? -1 : REAL(access)(path, mode);
 }
 
 /* The descriptor is gone, as it is in the system. */
@@ -146,10 +197,34 @@ int REAL(close)(int fd);
 int WRAP(close)(int fd);
 int WRAP(close)(int fd)
 {
+    const int mode = fcntl(fd, F_GETFL);
     const int result = REAL(close)(fd);
 
     if (!goes_wrong(is_error()))
         return result;
-    state.was_close = true;
+    state.harmless = (mode & O_ACCMODE) == O_RDONLY;
     return -1;
+}
+
+void REAL(free)(void *memory);
+void WRAP(free)(void *memory);
+void WRAP(free)(void *memory)
+{
+    state.live -= state.on && memory != NULL;
+    REAL(free)(memory);
+}
+
+typedef void *thread_function(void *);
+
+int REAL(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                         thread_function *start, void *context);
+int WRAP(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                         thread_function *start, void *context);
+int WRAP(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                         thread_function *start, void *context)
+{
+    if (!goes_wrong(state.kind == FAULT_NO_THREAD))
+        return REAL(pthread_create)(thread, attributes, start, context);
+    state.harmless = true;
+    return EAGAIN;
 }

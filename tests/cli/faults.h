@@ -14,7 +14,9 @@ typedef enum fault {
     FAULT_INTERRUPTED, /* EINTR from what a signal can interrupt */
     FAULT_IO,          /* EIO */
     FAULT_NO_SPACE,    /* ENOSPC */
-    FAULT_NO_MEMORY    /* NULL from malloc and its like */
+    FAULT_RENAME,      /* EIO from rename, also where it takes back */
+    FAULT_NO_MEMORY,   /* NULL from malloc and its like */
+    FAULT_NO_THREAD    /* EAGAIN from pthread_create */
 } fault;
 
 /* From here on, the call number 'at' of those the fault can happen to goes
@@ -24,7 +26,13 @@ void faults_begin(fault kind, long at, bool forever);
 /* No more of it; returns whether there was a call number 'at'. */
 bool faults_end(void);
 
-/* The call was a close, of which some may fail without harm. */
-bool fault_was_close(void);
+/* The call was one of those that may fail without harm, if the rest goes well:
+   the close of what was only read, a look at what is in the way of an output,
+   one thread more. */
+bool fault_may_be_harmless(void);
+
+/* Blocks that were allocated since faults_begin and not released before
+   faults_end. */
+long faults_leaked(void);
 
 #endif /* FAULTS_H */

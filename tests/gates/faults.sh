@@ -4,5 +4,10 @@ set -euo pipefail
 
 pruner=$("$1/test_pruner_faults" --figures)
 tool=$("$1/cli/test_cli_faults" --figures)
-printf '%s\n%s\n' "$pruner" "$tool" |
-    awk '/^faults / { sum += $2 } END { print "figure alloc_faults", sum + 0 }'
+printf '%s\n%s\n' "$pruner" "$tool" | awk '
+    /^faults of memory / { memory += $4 }
+    /^faults of io / { io += $4 }
+    END {
+        print "figure alloc_faults", memory + 0
+        print "figure io_faults", io + 0
+    }'
