@@ -70,9 +70,12 @@ outcome fail(outcome result, const char *format, ...)
 
 outcome flush_output(void)
 {
-    if (fflush(stdout) != 0 || ferror(stdout))
+    const bool flushed = fflush(stdout) == 0;
+
+    /* An error of an earlier write has left errno as it was, if anything. */
+    if (!flushed || ferror(stdout))
         return fail(IO_FAILED, "standard output cannot be written: %s",
-                    strerror(errno));
+                    errno != 0 ? strerror(errno) : "some of it is lost");
     return DONE;
 }
 
@@ -89,9 +92,12 @@ void progress(const char *what, uint64_t done, uint64_t all)
 {
     static int64_t shown_at;
     const int64_t now = milliseconds();
+    const int error = errno; /* of standard output, which flush_output tells */
+    const bool at_terminal = isatty(STDERR_FILENO);
     char text[64], bar[BAR_WIDTH + 1];
 
-    if (all == 0 || !isatty(STDERR_FILENO) ||
+    errno = error;
+    if (all == 0 || !at_terminal ||
         (bar_is_shown && done < all && now - shown_at < BAR_PERIOD_MS))
         return;
     shown_at = now;

@@ -5,6 +5,7 @@
 
 #include "cli_test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -14,6 +15,34 @@ TEST(message_is_one_line_of_printable_ascii)
     catch_errors();
     assert_int_equal(fail_with(BAD_INPUT, "a\nb\x1b\x7f\x80~ \t"), BAD_INPUT);
     assert_string_equal(caught_errors(), "csp: a\\nb\\x1b\\x7f\\x80~ \\t\n");
+}
+
+/* What is lost before the end is lost even if the end gets through. */
+static void assert_told(int error, const char *reason)
+{
+    errno = error;
+    progress("", 1, 2);
+    catch_errors();
+    assert_int_equal(flush_output(), IO_FAILED);
+    assert_message(caught_errors(), reason);
+}
+
+TEST(output_lost_in_between_is_told)
+{
+    if (access("/dev/full", W_OK) != 0)
+        skip();
+    fflush(stdout);
+    const int before = dup(STDOUT_FILENO), full = open("/dev/full", O_WRONLY);
+    assert_true(before >= 0 && dup2(full, STDOUT_FILENO) >= 0);
+    putchar('\n');
+    assert_int_not_equal(fflush(stdout), 0);
+    assert_true(dup2(before, STDOUT_FILENO) >= 0);
+    close(full);
+    close(before);
+
+    assert_told(ENOSPC, strerror(ENOSPC));
+    assert_told(0, "some of it is lost");
+    clearerr(stdout);
 }
 
 TEST(long_messages_are_cut)
@@ -118,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_is_one_line_of_printable_ascii),
+        cmocka_unit_test(output_lost_in_between_is_told),
         cmocka_unit_test(long_messages_are_cut),
         cmocka_unit_test(escape_stays_inside_its_memory),
         cmocka_unit_test(progress_is_silent_where_there_is_no_terminal),
