@@ -56,10 +56,22 @@ static bool read_shape(const char *text, npy_array *array)
     return strcmp(text, "\n") == 0;
 }
 
-static bool read_header(char *header, const char *descr, npy_array *array)
+/* A type of either order of bytes, of which the file's is told. */
+static bool read_type(const char **text, const char *descr, char *order)
+{
+    const char *orders = descr[0] == '|' ? "|" : "<>";
+    *order = **text;
+    if (*order == '\0' || strchr(orders, *order) == NULL)
+        return false;
+    ++*text;
+    return skip(text, descr + 1);
+}
+
+static bool read_header(char *header, const char *descr, char *order,
+                        npy_array *array)
 {
     const char *text = header;
-    return skip(&text, "{'descr': '") && skip(&text, descr) &&
+    return skip(&text, "{'descr': '") && read_type(&text, descr, order) &&
            skip(&text, "', 'fortran_order': False, 'shape': ") &&
            read_shape(text, array);
 }
@@ -79,11 +91,12 @@ static uint64_t data_size(const npy_array *array, const char *descr)
     return size;
 }
 
-/* Files are little-endian. */
-static void make_native(unsigned char *data, size_t size, size_t item)
+static void make_native(char order, unsigned char *data, size_t size,
+                        size_t item)
 {
     const uint16_t one = 1;
-    if (*(const unsigned char *)&one == 1)
+    const bool is_little = *(const unsigned char *)&one == 1;
+    if (order == '|' || is_little == (order == '<'))
         return;
     for (size_t i = 0; i < size; i += item) {
         for (size_t j = 0; j < item / 2; j++) {
@@ -95,7 +108,7 @@ static void make_native(unsigned char *data, size_t size, size_t item)
 }
 
 /* Takes what is left of the file, which must be the data and no more. */
-static void *read_data(FILE *file, size_t size, size_t item)
+static void *read_data(FILE *file, char order, size_t size, size_t item)
 {
     unsigned char *data = malloc(size + 1);
     if (data == NULL)
@@ -104,7 +117,7 @@ static void *read_data(FILE *file, size_t size, size_t item)
         free(data);
         return NULL;
     }
-    make_native(data, size, item);
+    make_native(order, data, size, item);
     return data;
 }
 
@@ -123,12 +136,13 @@ static bool read_file(FILE *file, const char *descr, npy_array *array)
         return false;
 
     npy_array result = {0};
-    if (!read_header(header, descr, &result))
+    char order;
+    if (!read_header(header, descr, &order, &result))
         return false;
     const uint64_t size = data_size(&result, descr);
     if (size > MAX_FILE_SIZE)
         return false;
-    result.data = read_data(file, (size_t)size, item_size(descr));
+    result.data = read_data(file, order, (size_t)size, item_size(descr));
     if (result.data == NULL)
         return false;
     *array = result;

@@ -18,7 +18,8 @@ typedef struct npy_array {
 /*
  * Read the file 'path' into 'array'.
  *
- * 'descr'  the element type it must have: "<f4", "<f2", "<i4" or "|u1".
+ * 'descr'  the element type it must have: "<f4", "<f2", "<i4" or "|u1"; '<'
+ *          stands for either order of bytes.
  *
  * Takes format version 1.0 in C order, rank 1 to 4 and less than 1 GiB, as
  * NumPy writes it, and nothing else: header and data must fill the file to the

@@ -6,6 +6,7 @@
 #include "cli_test.h"
 
 #include "array.h"
+#include "elements.h"
 
 #include <stdio.h>
 
@@ -84,6 +85,8 @@ TEST(versions_2_and_3_open)
     bytes[8] = sizeof header - 1;
     memcpy(bytes + 12, header, sizeof header - 1);
     memcpy(bytes + 12 + sizeof header - 1, numbers, sizeof numbers);
+    if (element_is_swapped(true))
+        elements_swap(bytes + 12 + sizeof header - 1, COUNT(numbers), 4);
     for (unsigned char version = 2; version <= 3; version++) {
         float x[6];
         bytes[6] = version;

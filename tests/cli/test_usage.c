@@ -136,9 +136,9 @@ static void write_files(const folder *f)
     static const uint32_t count[] = {6}, tall[] = {1, 3, 2},
                           small[] = {1, 2, 3};
     static const unsigned char zeros[24];
-    static const uint16_t halves[] = {0x3800, 0x8000, 0x0000, /* 0.5, -0, 0 */
-                                      0x0000, 0x8001, 0x0000};
-    static const float floats[] = {0.5f, -0.0f, 0.0f, 0.0f, 0.0f, -1e-30f};
+    uint16_t halves[] = {0x3800, 0x8000, 0x0000, /* 0.5, -0, 0 */
+                         0x0000, 0x8001, 0x0000};
+    float floats[] = {0.5f, -0.0f, 0.0f, 0.0f, 0.0f, -1e-30f};
 
     write_scores(in_folder(f, "SCORES"), NO_NAN);
     /* the second layer's third head */
@@ -148,8 +148,10 @@ static void write_files(const folder *f)
     write_npy(in_folder(f, "VECTOR"), "<f4", false, 1, count, zeros, 24);
     write_npy(in_folder(f, "BYTES"), "|u1", false, 3, small, zeros, 6);
     write_npy(in_folder(f, "SHORTS"), "<u2", false, 3, small, zeros, 12);
+    if (element_is_swapped(true))
+        elements_swap(halves, COUNT(halves), sizeof *halves);
     write_npy(in_folder(f, "HALVES"), "<f2", false, 3, small, halves, 12);
-    write_npy(in_folder(f, "FLOATS"), "<f4", false, 3, small, floats, 24);
+    write_f32(in_folder(f, "FLOATS"), 3, small, floats, COUNT(floats));
     write_npy(in_folder(f, "TALL"), "<f4", false, 3, tall, zeros, 24);
     write_bad_spans(f);
     assert_int_equal(mkdir(in_folder(f, "FOLDER"), 0700), 0);
