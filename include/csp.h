@@ -34,14 +34,18 @@
  *            they are invalid (the verb then names the error), else more.  Only
  *            csp_pruner allocates, by its own allocator.  Views need no
  *            alignment, and nothing outside a view is read or written.
+ *            Scratch and outputs overlap nothing else unless that is said; only
+ *            where CSP_E_OVERLAP is named it is checked.
  *   Threads  Nothing has hidden state or creates a thread.  Calls that write
  *            to distinct memory may run concurrently.
  *   Bits     Importance, kept tokens and reasons, calibration and summaries are
  *            the same bits on every kernel tier and for any number of workers;
  *            not on BLAS paths.
  *   Host     Nothing aborts, prints, reads the environment or changes the
- *            floating-point mode, which is assumed to be the default one.  What
- *            a BLAS does is its own affair; only CSP_PATH_BLAS calls it.
+ *            floating-point mode, which is assumed to be the default one.  In
+ *            other roundings, or without subnormals, numbers are others.  Good
+ *            input may raise any exception flag (mask traps) and set errno.
+ *            What a BLAS does is its own affair; only CSP_PATH_BLAS calls it.
  */
 #ifndef CSP_H
 #define CSP_H
