@@ -114,6 +114,31 @@ TEST(compact_finds_pages_past_4_gib)
     munmap(map, size);
 }
 
+/* A table of 2^32 - 2 pages a list: the second list's begins behind 16 GiB. */
+TEST(kept_pages_reads_tables_past_16_gib)
+{
+    const uint32_t n_keys = UINT32_MAX - 1;
+    const size_t size = 2 * (size_t)n_keys * sizeof(uint32_t);
+    unsigned char *map = sparse(size);
+    uint32_t *table = (uint32_t *)(void *)map;
+    uint32_t rows[] = {0, n_keys - 1, 0, n_keys - 1}, counts[] = {1, 2};
+    const csp_kept kept = {
+        .rows = rows, .counts = counts, .n_lists = 2, .capacity = 2};
+    uint32_t indptr[3], indices[3], last_page[2];
+    table[0] = 11;
+    table[n_keys] = 22;
+    table[2 * (size_t)n_keys - 1] = 33;
+
+    assert_ok(csp_kept_pages(&kept, n_keys, 1, table, false, 3, indptr, indices,
+                             last_page));
+
+    assert_int_equal(indptr[2], 3);
+    assert_int_equal(indices[0], 11);
+    assert_int_equal(indices[1], 22);
+    assert_int_equal(indices[2], 33);
+    munmap(map, size);
+}
+
 /* ---- Select -------------------------------------------------------------- */
 
 /* More keys than a float can count. */
@@ -183,6 +208,7 @@ int main(void)
         cmocka_unit_test(compact_in_place_moves_cells_from_past_8_gib),
         cmocka_unit_test(compact_in_place_moves_columns_of_8_g_cells),
         cmocka_unit_test(compact_finds_pages_past_4_gib),
+        cmocka_unit_test(kept_pages_reads_tables_past_16_gib),
         cmocka_unit_test(select_among_more_keys_than_a_float_counts),
         cmocka_unit_test(nsoftmax_in_place_of_heads_8_gib_apart),
     };

@@ -3,6 +3,7 @@
  */
 #include "test.h"
 
+#include "pruner.h"
 #include "pruner_fixture.h"
 
 /* What is in front of a block, which ends at a page that cannot be touched. */
@@ -54,10 +55,26 @@ TEST(pruner_stays_in_its_memory_while_it_grows)
     }
 }
 
+TEST(workspaces_beyond_the_address_space_are_refused)
+{
+    const csp_parallel three = hook_reversed(3);
+    const csp_config config = plain_config(9);
+    csp_pruner *pruner = NULL;
+    assert_ok(csp_pruner_create(1, 1, &config, NULL, &three, &pruner));
+
+    /* Three times that is 2, were it not refused. */
+    assert_status(csp__workspace_grow(pruner, SIZE_MAX / 3 + 1),
+                  CSP_E_OVERFLOW);
+
+    assert_null(pruner->workspace);
+    csp_pruner_destroy(pruner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pruner_stays_in_its_memory_while_it_grows),
+        cmocka_unit_test(workspaces_beyond_the_address_space_are_refused),
     };
 
     return RUN(tests);

@@ -109,6 +109,10 @@ TEST(kept_bound_of_lists_does_not_wrap)
     f.config.n_intra = f.config.n_inter = UINT32_MAX - 1;
     f.config.sinks = f.config.recent = f.config.block = UINT32_MAX;
     assert_int_equal(csp_kept_bound(&f.tokens, &f.config), KEYS);
+    f.config.sinks = f.config.recent = 0;
+    f.config.block = 1;
+    f.config.n_inter = 3; /* together 1 more than 32 bits hold */
+    assert_int_equal(csp_kept_bound(&f.tokens, &f.config), KEYS);
 }
 
 TEST(kept_bound_of_invalid_arguments_is_zero)
@@ -262,13 +266,15 @@ TEST(select_refuses_importance_that_is_no_number)
         fixture f;
         float *const arrays[] = {f.intra, f.inter, f.intra_rows, f.inter_rows,
                                  f.norm};
-        for (size_t a = 0; a < COUNT(arrays); a++) {
-            set_up(&f);
-            f.config.budget = 2;
-            f.config.weigh_rows = f.config.weigh_values = true;
-            arrays[a][KEYS - 1] = wrong[i];
-            refuse(&f, CSP_E_NOT_FINITE);
-        }
+        for (size_t a = 0; a < COUNT(arrays); a++)
+            for (size_t row = 0; row < KEYS; row++) { /* protected ones, too */
+                set_up(&f);
+                f.config.budget = 3;
+                f.config.sinks = f.config.recent = 1;
+                f.config.weigh_rows = f.config.weigh_values = true;
+                arrays[a][row] = wrong[i];
+                refuse(&f, CSP_E_NOT_FINITE);
+            }
     }
 }
 

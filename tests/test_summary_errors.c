@@ -366,6 +366,11 @@ TEST(summary_size_beyond_the_address_space_is_zero)
     assert_int_equal(csp_summary_size(&s), 0);
     s.rank = s.key_dim;
     assert_int_equal(csp_summary_size(&s), 0);
+    s = (csp_summary){.n_kv_heads = UINT32_C(1) << 31,
+                      .key_dim = 1,
+                      .value_dim = UINT32_C(1) << 31,
+                      .rank = 1};
+    assert_int_equal(csp_summary_size(&s), 0); /* 2^64, as if it were 0 */
 }
 
 int main(void)

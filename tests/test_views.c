@@ -197,6 +197,17 @@ TEST(check_cells_of_zero_count_span_nothing)
     assert_int_equal(extent, 0);
 }
 
+TEST(check_array_names_overflow)
+{
+    const uint32_t half = UINT32_C(1) << 30;
+
+    assert_ok(csp__check_array(0, UINT32_MAX));
+    assert_ok(csp__check_array(UINT32_MAX, 0));
+    assert_status(csp__check_array(UINT32_MAX, UINT32_MAX), CSP_E_OVERFLOW);
+    /* Fits size_t where that has 64 bits, but is no object. */
+    assert_status(csp__check_array(half, 2 * half), CSP_E_OVERFLOW);
+}
+
 TEST(overlap_is_exact_at_the_edges)
 {
     const unsigned char *bytes = (const unsigned char *)numbers;
@@ -239,6 +250,7 @@ int main(void)
         cmocka_unit_test(check_cells_names_overflow_of_a_single_cell),
         cmocka_unit_test(check_cells_takes_dimensions_in_any_order),
         cmocka_unit_test(check_cells_of_zero_count_span_nothing),
+        cmocka_unit_test(check_array_names_overflow),
         cmocka_unit_test(overlap_is_exact_at_the_edges),
         cmocka_unit_test(row_at_steps_heads_and_rows),
     };

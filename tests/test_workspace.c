@@ -67,6 +67,9 @@ TEST(arena_remembers_overflow)
     csp__arena_take(&arena, 1, 1, 1);
     assert_int_equal(csp__arena_size(&arena), 0);
     arena = (csp__arena){0};
+    csp__arena_take(&arena, SIZE_MAX / 2 + 1, 2, 1); /* as if it were 0 */
+    assert_int_equal(csp__arena_size(&arena), 0);
+    arena = (csp__arena){0};
     csp__arena_take(&arena, 1, SIZE_MAX / 4 + 1, 4);
     assert_int_equal(csp__arena_size(&arena), 0);
     arena = (csp__arena){0};
@@ -207,8 +210,14 @@ TEST(workspace_size_reads_no_data)
 {
     fixture f;
     set_up(&f);
+    const guarded nothing = guard(NULL, 0); /* what follows is out of reach */
     f.attention.scores.data = NULL;
+    f.tokens.counts = f.tokens.positions = (void *)nothing.data;
+    f.tokens.capacity = 9;
+    f.tokens.spans = (void *)nothing.data;
+    f.tokens.n_spans = 2;
 
+    assert_true(csp_select_workspace_size(&f.tokens, &f.config) > 0);
     assert_true(csp_score_workspace_size(&f.attention, &f.tokens, &f.config) >
                 0);
     f.attention.source = CSP_QUERY_KEY;
@@ -217,6 +226,7 @@ TEST(workspace_size_reads_no_data)
     assert_true(csp_score_workspace_size(&f.attention, &f.tokens, &f.config) >
                 0);
     assert_true(csp_calibrate_workspace_size(&f.attention, &f.tokens, 4) > 0);
+    munmap(nothing.map, nothing.map_size + (size_t)sysconf(_SC_PAGESIZE));
 }
 
 TEST(workspace_size_of_no_keys_is_not_zero)
