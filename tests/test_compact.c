@@ -229,6 +229,9 @@ TEST(compact_refuses_turns_that_a_head_has_no_room_for)
     two[0].head_stride = two[1].head_stride = 72;
 
     assert_status(csp_compact(two, 2, &kept, NULL), CSP_E_OVERLAP);
+    two[0].n_tokens = 3;
+    two[1].n_tokens = 5;
+    assert_status(csp_compact(two, 2, &kept, NULL), CSP_E_OVERLAP);
 }
 
 int main(void)

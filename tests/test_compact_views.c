@@ -161,6 +161,9 @@ TEST(compact_refuses_a_destination_over_a_source)
     refuse(src, 2, &lists, src, bytes, sizeof bytes, CSP_E_OVERLAP);
     dst[1].data = dst[0].data;
     refuse(src, 2, &lists, dst, bytes, sizeof bytes, CSP_E_OVERLAP);
+    dst[1].data = bytes + 336;
+    dst[0].data = src[1].data;
+    refuse(src, 2, &lists, dst, bytes, sizeof bytes, CSP_E_OVERLAP);
     interleave(dst, bytes + 320);
     assert_ok(csp_compact(src, 2, &lists, dst));
 }
