@@ -304,11 +304,14 @@ static void reset_is_as_good_as_new(void **state)
 static void reset_forgets_value_norms(void **state)
 {
     bench *b = *state;
+    csp_importance importance;
 
     b->config.weigh_values = true;
     csp_pruner_configure(b->pruner, &b->config);
     assert_int_equal(csp_pruner_plan(b->pruner), CSP_OK);
     csp_pruner_reset(b->pruner);
+    csp_pruner_importance(b->pruner, 0, &importance);
+    assert_null(importance.value_norm);
     engine_score_all(&b->e, b->pruner, 0, 30, LOGITS);
 
     assert_int_equal(csp_pruner_plan(b->pruner), CSP_E_STATE);

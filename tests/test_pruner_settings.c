@@ -7,6 +7,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "pruner_fixture.h"
 
 static csp_status plan_status(const bench *b)
@@ -74,6 +76,43 @@ static void configure_sets_what_the_next_plan_uses(void **state)
     assert_int_equal(csp_pruner_kept(b->pruner, 1, &kept), CSP_OK);
     assert_int_equal(kept.n_lists, 1);
     assert_int_equal(kept.counts[0], 9);
+}
+
+/* ---- reset --------------------------------------------------------------- */
+
+/* What is seen of the plan of a prompt, and after it was applied. */
+static void prune_prompt(const bench *b, csp_pruner *pruner, snapshot *seen)
+{
+    csp_pruner_set_spans(pruner, engine_spans, N_SPANS);
+    engine_score_all(&b->e, pruner, 0, 30, LOGITS);
+    engine_set_values(&b->e, pruner);
+    assert_int_equal(csp_pruner_plan(pruner), CSP_OK);
+    seen[0] = take_snapshot(pruner, 2);
+    assert_int_equal(csp_pruner_apply(pruner, NULL, 0, NULL), CSP_OK);
+    seen[1] = take_snapshot(pruner, 2);
+}
+
+static void reset_keeps_every_setting(void **state)
+{
+    bench *b = *state;
+    snapshot expected[2], seen[2];
+    b->config.first_vote = 9;
+    b->config.n = 0.25;
+    b->config.decay = 0.5;
+    b->config.weigh_values = b->config.center_values = true;
+    csp_pruner *fresh = new_pruner(&b->e, &b->config, NULL, NULL);
+    prune_prompt(b, fresh, expected);
+    csp_pruner_destroy(fresh);
+
+    csp_pruner_configure(b->pruner, &b->config);
+    csp_pruner_reset(b->pruner);
+    prune_prompt(b, b->pruner, seen);
+
+    for (int i = 0; i < 2; i++) {
+        assert_true(same_snapshots(&seen[i], &expected[i]));
+        free(seen[i].bytes);
+        free(expected[i].bytes);
+    }
 }
 
 /* ---- set_spans ----------------------------------------------------------- */
@@ -164,6 +203,7 @@ int main(void)
         with_bench(configure_with_bad_settings_changes_nothing),
         with_bench(configure_drops_the_plan_and_nothing_else),
         with_bench(configure_sets_what_the_next_plan_uses),
+        with_bench(reset_keeps_every_setting),
         with_bench(set_spans_copies),
         with_bench(set_spans_takes_its_own_view_back),
         with_bench(set_spans_none_removes_all),
