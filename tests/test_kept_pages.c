@@ -87,6 +87,13 @@ TEST(kept_pages_refuse_parts_of_a_page)
         refuse_pages(&t, false, 9, CSP_E_SHAPE);
         assert_ok(pages(&t, true, 9));
     }
+
+    const uint32_t beyond[] = {0, 1, 2, 4}; /* as many as a page has */
+    page_table t;
+    set_up(&t);
+    memcpy(t.rows, beyond, sizeof beyond);
+    t.counts[0] = 4;
+    refuse_pages(&t, false, 9, CSP_E_SHAPE);
 }
 
 TEST(kept_pages_refuse_a_short_page_kept_in_part)

@@ -94,6 +94,27 @@ TEST(select_of_a_shared_list_has_quotas_too)
     }
 }
 
+/* The second head has other tokens in its rows, none of them of an image. */
+TEST(select_of_a_shared_list_goes_by_the_rows_of_the_first_head)
+{
+    uint32_t positions[HEADS * ROOM];
+    fixture f;
+    set_up_images(&f, 3, 1);
+    for (uint32_t i = 0; i < ROOM; i++) {
+        positions[i] = i;
+        positions[ROOM + i] = KEYS + i;
+    }
+    f.config.scope = CSP_PER_LAYER;
+    f.tokens.n_kv_heads = HEADS;
+    f.tokens.positions = positions;
+    f.tokens.capacity = ROOM;
+    f.tokens.n_tokens = 2 * KEYS;
+    memcpy(f.intra + ROOM, f.intra, ROOM * sizeof *f.intra);
+    memset(f.inter, 0, sizeof f.inter);
+
+    assert_keeps(&f, 1, 3, 6);
+}
+
 TEST(select_with_a_quota_within_the_budget_keeps_all)
 {
     fixture f;
@@ -134,6 +155,8 @@ int main(void)
         cmocka_unit_test(select_with_a_quota_shortens_lists_in_proportion),
         cmocka_unit_test(select_with_a_quota_goes_by_positions),
         cmocka_unit_test(select_of_a_shared_list_has_quotas_too),
+        cmocka_unit_test(
+            select_of_a_shared_list_goes_by_the_rows_of_the_first_head),
         cmocka_unit_test(select_with_a_quota_within_the_budget_keeps_all),
         cmocka_unit_test(select_refuses_quotas_beyond_the_budget),
     };

@@ -127,6 +127,17 @@ TEST(check_tokens_reads_positions_of_rows_in_use_only)
     assert_status(csp__check_tokens(&t), CSP_E_INDEX);
 }
 
+TEST(check_tokens_takes_every_token_but_the_last_number)
+{
+    uint32_t positions[] = {7, UINT32_MAX - 1};
+    const csp_tokens t = {
+        .n_kv_heads = 1, .n_keys = 2, .positions = positions, .capacity = 2};
+
+    assert_ok(csp__check_tokens(&t));
+    positions[1] = UINT32_MAX;
+    assert_status(csp__check_tokens(&t), CSP_E_INDEX);
+}
+
 TEST(check_tokens_refuses_positions_with_little_room)
 {
     const uint32_t positions[] = {0, 1, 2, 3};
@@ -350,6 +361,7 @@ int main(void)
         cmocka_unit_test(check_tokens_refuses_no_heads),
         cmocka_unit_test(check_tokens_refuses_counts_beyond_keys),
         cmocka_unit_test(check_tokens_reads_positions_of_rows_in_use_only),
+        cmocka_unit_test(check_tokens_takes_every_token_but_the_last_number),
         cmocka_unit_test(check_tokens_refuses_positions_with_little_room),
         cmocka_unit_test(check_rows_wants_them_ascending_and_in_range),
         cmocka_unit_test(check_kept_takes_a_list_a_head_or_one_for_all),
