@@ -87,8 +87,9 @@ static void pool(const csp_config *config, float *x, size_t n, float *pooled)
     for (size_t i = 0; i < n; i++) {
         size_t begin = i > reach ? i - reach : 0;
         size_t end = n - i > reach ? i + reach + 1 : n;
+        const bool beyond = end - begin < config->pool_width;
         float sum = 0.0f;
-        float max = 0.0f;
+        float max = beyond ? 0.0f : x[begin];
         for (size_t j = begin; j < end; j++) {
             sum += x[j];
             max = x[j] > max ? x[j] : max;

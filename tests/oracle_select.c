@@ -58,7 +58,7 @@ static void pool(const csp_config *config, uint32_t n_rows, bool rounded,
     double pooled[ORACLE_MAX_KEYS];
     const int half = (int)config->pool_width / 2;
     for (int k = 0; k < (int)n_rows; k++) {
-        double sum = 0.0, max = 0.0;
+        double sum = 0.0, max = -(double)INFINITY;
         for (int i = k - half; i <= k + half; i++) {
             const double score = i >= 0 && i < (int)n_rows ? scores[i] : 0.0;
             sum = step(sum + score, rounded);

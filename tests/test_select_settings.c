@@ -212,6 +212,22 @@ TEST(select_pools_before_it_chooses)
     assert_keeps(&f, 5);
 }
 
+/* Zeros are beyond the ends only: they are not the least there can be. */
+TEST(select_pools_the_largest_of_negative_scores)
+{
+    const float scores[KEYS] = {-5, -1, -4, -8, -9, -7, -3, -6};
+    const float none[KEYS] = {0};
+    fixture f;
+    set_up(&f);
+    set_numbers(f.intra, scores);
+    set_numbers(f.inter, none);
+    f.config.pooling = CSP_POOL_MAX;
+    f.config.pool_width = 3;
+    f.config.budget = 4;
+
+    assert_keeps(&f, 0, 1, 2, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +244,7 @@ int main(void)
         cmocka_unit_test(select_refuses_protected_blocks_beyond_the_budget),
         cmocka_unit_test(select_weighs_values_and_rows),
         cmocka_unit_test(select_pools_before_it_chooses),
+        cmocka_unit_test(select_pools_the_largest_of_negative_scores),
     };
 
     return RUN(tests);
