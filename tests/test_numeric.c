@@ -133,6 +133,14 @@ TEST(order_of_ascends_with_the_float)
     assert_true(csp__order_of(-FLT_MAX) > 0);
 }
 
+TEST(order_of_nan_is_below_all_but_is_one)
+{
+    assert_true(csp__order_of(NAN) > 0);
+    assert_true(csp__order_of(-NAN) > 0);
+    assert_true(csp__order_of(NAN) < csp__order_of(-INFINITY));
+    assert_int_equal(csp__order_of(-NAN), csp__order_of(NAN));
+}
+
 TEST(order_of_negative_zero_is_that_of_zero)
 {
     assert_int_equal(csp__order_of(-0.0f), csp__order_of(0.0f));
@@ -233,6 +241,7 @@ int main(void)
         cmocka_unit_test(to_halves_of_nan_are_nan),
         cmocka_unit_test(is_finite_is_false_for_nan_and_infinity),
         cmocka_unit_test(order_of_ascends_with_the_float),
+        cmocka_unit_test(order_of_nan_is_below_all_but_is_one),
         cmocka_unit_test(order_of_negative_zero_is_that_of_zero),
         cmocka_unit_test(exp_is_within_two_ulp_of_libm),
         cmocka_unit_test(exp_has_ieee_ends),

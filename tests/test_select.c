@@ -283,6 +283,26 @@ TEST(select_protects_sinks_in_every_selection)
     }
 }
 
+/* Finite numbers that weights make NaN: above no other, but there. */
+TEST(select_keeps_the_budget_of_numbers_that_weights_make_nan)
+{
+    for (int tier = CSP_TIER_SCALAR; tier <= CSP_TIER_NEON; tier++) {
+        fixture f;
+        set_up(&f);
+        for (size_t i = 0; i < KEYS; i++)
+            if (i != 5) { /* infinity times zero */
+                f.intra[i] = f.inter[i] = FLT_MAX;
+                f.intra_rows[i] = f.inter_rows[i] = 0.5f;
+                f.norm[i] = 0.0f;
+            }
+        f.config.weigh_rows = f.config.weigh_values = true;
+        f.config.compute.tier = (csp_tier)tier;
+        f.config.budget = 3;
+        if (csp_has_tier((csp_tier)tier))
+            assert_keeps(&f, 0, 1, 5);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +325,8 @@ int main(void)
         cmocka_unit_test(select_with_lists_longer_than_the_cache_takes_all),
         cmocka_unit_test(select_with_the_longest_list_keeps_the_other_whole),
         cmocka_unit_test(select_protects_sinks_in_every_selection),
+        cmocka_unit_test(
+            select_keeps_the_budget_of_numbers_that_weights_make_nan),
     };
 
     return RUN(tests);
