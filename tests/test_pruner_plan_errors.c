@@ -38,6 +38,31 @@ static void plan_wants_layers_at_the_same_token(void **state)
     assert_int_equal(csp_pruner_plan(b->pruner), CSP_OK);
 }
 
+static void plan_wants_the_last_of_many_layers_at_the_same_token(void **state)
+{
+    bench *b = *state;
+    csp_importance importance;
+    engine e;
+    engine_init(&e, MAX_LAYERS, 2, 2, N, 5);
+    engine_append(&e, N);
+    csp_pruner *pruner = new_pruner(&e, &b->config, &b->book.hooks, NULL);
+    for (uint32_t layer = 0; layer + 1 < MAX_LAYERS; layer++)
+        engine_score(&e, pruner, layer, 0, N, LOGITS);
+
+    assert_int_equal(csp_pruner_plan(pruner), CSP_E_STATE);
+    engine_score(&e, pruner, MAX_LAYERS - 1, 0, N, LOGITS);
+    assert_int_equal(csp_pruner_plan(pruner), CSP_OK);
+    engine_apply(&e, pruner);
+    assert_true(engine_agrees(&e, pruner) && engine_caches_are_right(&e));
+    csp_pruner_importance(pruner, MAX_LAYERS - 1, &importance);
+    const float *last = importance.intra;
+    csp_pruner_importance(pruner, 0, &importance);
+    assert_int_equal(last - importance.intra,
+                     (MAX_LAYERS - 1) * 2 * importance.capacity);
+    csp_pruner_destroy(pruner);
+    engine_free(&e);
+}
+
 static void plan_wants_value_norms_of_every_layer(void **state)
 {
     bench *b = *state;
@@ -192,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plan_refuses_null),
         with_bench(plan_wants_layers_at_the_same_token),
+        with_bench(plan_wants_the_last_of_many_layers_at_the_same_token),
         with_bench(plan_wants_value_norms_of_every_layer),
         with_bench(plan_wants_value_norms_again_after_new_tokens),
         with_bench(plan_of_one_list_for_ragged_heads_is_refused),
