@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <string.h>
 
 #include "pruner_fixture.h"
 
@@ -50,6 +51,33 @@ static void set_values_gives_the_bits_of_csp_value_distances(void **state)
     for (uint32_t g = 0; g < 2; g++)
         assert_memory_equal(view.value_norm + g * view.capacity,
                             distances + g * 30, 30 * sizeof(float));
+}
+
+/* Layers of different lengths: the longer one asks for more room when the
+   shorter one has its norms. */
+static void values_move_along_when_another_layer_grows(void **state)
+{
+    bench *b = *state;
+    csp_importance view;
+    float norms[26];
+    b->config.layer_spread = CSP_LAYERS_PYRAMID;
+    b->config.layer_slope = 0.5; /* 18 and 6 rows */
+    csp_pruner_configure(b->pruner, &b->config);
+    assert_int_equal(csp_pruner_plan(b->pruner), CSP_OK);
+    engine_apply(&b->e, b->pruner);
+    engine_append(&b->e, 20);
+    const csp_tensor values = engine_values(&b->e, 1);
+    engine_score(&b->e, b->pruner, 1, 30, 50, LOGITS);
+    assert_int_equal(csp_pruner_set_values(b->pruner, 1, &values), CSP_OK);
+    csp_pruner_importance(b->pruner, 1, &view);
+    memcpy(norms, view.value_norm, sizeof norms);
+    const uint32_t capacity = view.capacity;
+
+    engine_score(&b->e, b->pruner, 0, 30, 50, LOGITS);
+
+    csp_pruner_importance(b->pruner, 1, &view);
+    assert_true(view.capacity > capacity);
+    assert_memory_equal(view.value_norm, norms, sizeof norms);
 }
 
 static void configure_forgets_values_of_the_other_kind(void **state)
@@ -163,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_bench(set_values_gives_the_bits_of_csp_value_norms),
         with_bench(set_values_gives_the_bits_of_csp_value_distances),
+        with_bench(values_move_along_when_another_layer_grows),
         with_bench(configure_forgets_values_of_the_other_kind),
         with_bench(set_values_without_memory_changes_nothing),
         with_bench(set_values_makes_norms_known_until_the_next_token),
