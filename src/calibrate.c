@@ -107,22 +107,13 @@ static csp_status calibrate_head(const csp__kernels *k, scratch *s,
     return CSP_OK;
 }
 
-static csp_status check(const csp_attention *attention,
-                        const csp_tokens *tokens, bool shapes_only,
-                        csp__window *window)
-{
-    csp_status status =
-        csp__check_window(attention, tokens, shapes_only, window);
-
-    if (status == CSP_OK && attention->source == CSP_PROBABILITIES &&
-        attention->lse.data == NULL && !shapes_only)
-        return CSP_E_CONFIG;
-    return status;
-}
-
 csp_status csp__check_sums(const csp__window *window, const csp_tensor *values,
                            const csp_calibration *sums, csp_tensor *used)
 {
+    const csp_attention *attention = window->attention;
+
+    if (attention->source == CSP_PROBABILITIES && attention->lse.data == NULL)
+        return CSP_E_CONFIG;
     if (sums->log_mass == NULL || sums->rows == NULL ||
         (values == NULL) != (sums->value == NULL))
         return CSP_E_NULL;
@@ -155,7 +146,7 @@ size_t csp_calibrate_workspace_size(const csp_attention *attention,
     csp__window window;
     float value; /* any address: it is only asked for NULL */
 
-    if (check(attention, tokens, true, &window) != CSP_OK)
+    if (csp__check_window(attention, tokens, true, &window) != CSP_OK)
         return 0;
     const csp_calibration like = {
         .value = &value, .n_heads = window.n_heads, .value_dim = value_dim};
@@ -175,7 +166,7 @@ csp_status csp_calibrate(const csp_attention *attention,
 
     if (kept == NULL || sums == NULL)
         return CSP_E_NULL;
-    csp_status status = check(attention, tokens, false, &window);
+    csp_status status = csp__check_window(attention, tokens, false, &window);
     if (status != CSP_OK)
         return status;
     if ((status = csp__check_compute(compute)) != CSP_OK)

@@ -128,6 +128,19 @@ static void add_positions(const csp_pruner *p, uint32_t layer,
     tokens->capacity = store->capacity;
 }
 
+/* As csp_score does, which is not asked where there are no rows. */
+static csp_status check_chunk(const csp_pruner *p,
+                              const csp_attention *attention,
+                              const csp_tokens *tokens, csp__window *window)
+{
+    csp_status status = csp__check_window(attention, tokens, false, window);
+
+    if (status == CSP_OK && attention->source == CSP_PROBABILITIES &&
+        attention->lse.data == NULL && p->config.n > 0.0)
+        return CSP_E_CONFIG;
+    return status;
+}
+
 /* Score a checked window, head by head, into the spare of 'store'. */
 static csp_status score_heads(csp_pruner *p, const csp__window *window,
                               const csp__store *store)
@@ -164,7 +177,7 @@ csp_status csp_pruner_score(csp_pruner *pruner, uint32_t layer,
     csp_tokens tokens = coming_tokens(pruner, layer, n_tokens);
     csp_status status = CSP_OK;
     if (n_queries > 0) /* else there is no view to look at */
-        status = csp__check_window(attention, &tokens, false, &window);
+        status = check_chunk(pruner, attention, &tokens, &window);
     if (status != CSP_OK)
         return status;
     status = csp__store_grow(pruner, tokens.n_keys, &store);

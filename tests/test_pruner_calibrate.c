@@ -211,8 +211,8 @@ static void calibrate_without_values_sums_mass_alone(void **state)
 static void calibrate_of_an_empty_cache_adds_nothing(void **state)
 {
     bench *b = *state;
-    const csp_attention nothing = {
-        .scores = csp_tensor_packed(NULL, CSP_F32, HEADS, 0, 0)};
+    csp_attention nothing = {.scores =
+                                 csp_tensor_packed(NULL, CSP_F32, HEADS, 0, 0)};
     csp_pruner *pruner = new_pruner(&b->e, &b->config, NULL, NULL);
     totals got = {{0.0}, {0.0}, {0.0f}}, want = got;
     csp_calibration sums = sums_of(&got);
@@ -221,6 +221,9 @@ static void calibrate_of_an_empty_cache_adds_nothing(void **state)
 
     assert_int_equal(csp_pruner_calibrate(pruner, 1, &nothing, NULL, &sums),
                      CSP_OK);
+    nothing.source = CSP_PROBABILITIES; /* without lse */
+    assert_int_equal(csp_pruner_calibrate(pruner, 1, &nothing, NULL, &sums),
+                     CSP_E_CONFIG);
 
     assert_memory_equal(&got, &want, sizeof got);
     csp_pruner_destroy(pruner);

@@ -144,6 +144,21 @@ static void score_of_probabilities_without_lse_needs_n_0(void **state)
     free(c.memory);
 }
 
+/* Where every row is gone there is nothing to add, but an error is one. */
+static void score_of_no_rows_refuses_what_csp_score_does(void **state)
+{
+    bench *b = *state;
+    chunk c = engine_chunk(&b->e, 1, 20, 30, PROBABILITIES);
+    c.view.lse.data = NULL;
+    b->config.sinks = b->config.recent = b->config.budget = 0;
+    csp_pruner_configure(b->pruner, &b->config);
+    assert_int_equal(csp_pruner_plan(b->pruner), CSP_OK);
+    assert_int_equal(csp_pruner_apply(b->pruner, NULL, 0, NULL), CSP_OK);
+
+    assert_int_equal(csp_pruner_score(b->pruner, 1, &c.view), CSP_E_CONFIG);
+    free(c.memory);
+}
+
 /* ---- NaN ----------------------------------------------------------------- */
 
 static void score_with_nan_in_one_head_changes_nothing(void **state)
@@ -315,6 +330,7 @@ int main(void)
         with_bench(score_names_what_is_wrong_with_keys),
         with_bench(score_refuses_tokens_that_cannot_be_counted),
         with_bench(score_of_probabilities_without_lse_needs_n_0),
+        with_bench(score_of_no_rows_refuses_what_csp_score_does),
         with_bench(score_with_nan_in_one_head_changes_nothing),
         with_bench(score_with_nan_changes_nothing_under_any_hook),
         with_bench(score_after_a_refused_chunk_is_as_if_it_had_not_been),
