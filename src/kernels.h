@@ -102,7 +102,7 @@ typedef struct csp__kernels {
     /* The sum of x in blocks. */
     double (*sum)(const float *x, size_t n);
 
-    /* keys[i] = csp__order_of(a[i] + b[i]), none of them NaN; b NULL: zeros. */
+    /* keys[i] = csp__order_of(a[i] + b[i]); b NULL: zeros. */
     void (*order)(const float *a, const float *b, size_t n,
                   uint32_t *restrict keys);
 

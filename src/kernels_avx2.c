@@ -259,14 +259,16 @@ INLINE float highest(lanes v)
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
-/* NaN aside, as csp__order_of: the sign turns the other bits around. */
+/* As csp__order_of: the sign turns the other bits around, NaN is 1. */
 INLINE __m256i order_of_eight(__m256 v)
 {
     const __m256i bits =
         _mm256_castps_si256(_mm256_add_ps(v, _mm256_setzero_ps()));
     const __m256i turn = _mm256_or_si256(_mm256_srai_epi32(bits, 31),
                                          _mm256_set1_epi32(INT32_MIN));
-    return _mm256_xor_si256(bits, turn);
+    const __m256i number = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_ORD_Q));
+    return _mm256_blendv_epi8(_mm256_set1_epi32(1),
+                              _mm256_xor_si256(bits, turn), number);
 }
 
 INLINE void save_order(uint32_t *keys, lanes v)

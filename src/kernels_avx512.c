@@ -229,14 +229,16 @@ INLINE float highest(lanes v)
     return _mm512_reduce_max_ps(v);
 }
 
-/* NaN aside, as csp__order_of: the sign turns the other bits around. */
+/* As csp__order_of: the sign turns the other bits around, NaN is 1. */
 INLINE void save_order(uint32_t *keys, lanes v)
 {
     const __m512i bits =
         _mm512_castps_si512(_mm512_add_ps(v, _mm512_setzero_ps()));
     const __m512i turn = _mm512_or_si512(_mm512_srai_epi32(bits, 31),
                                          _mm512_set1_epi32(INT32_MIN));
-    _mm512_storeu_si512(keys, _mm512_xor_si512(bits, turn));
+    const __mmask16 number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q);
+    _mm512_storeu_si512(
+        keys, _mm512_mask_xor_epi32(_mm512_set1_epi32(1), number, bits, turn));
 }
 
 KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)

@@ -24,7 +24,7 @@
  *                                           defines FOLDS_TOGETHER
  *   highest(v)                              the largest; no NaN among them
  *   save_part_f32(p, v, n)                  the first n < 16
- *   save_order(keys, v)                     csp__order_of, not of NaN
+ *   save_order(keys, v)                     csp__order_of
  *   count_at_least, reach                   of kernels.h
  */
 #include <math.h>

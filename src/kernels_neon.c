@@ -243,7 +243,7 @@ INLINE float highest(lanes v)
         vmaxq_f32(vmaxq_f32(v.q[0], v.q[1]), vmaxq_f32(v.q[2], v.q[3])));
 }
 
-/* NaN aside, as csp__order_of: the sign turns the other bits around. */
+/* As csp__order_of: the sign turns the other bits around, NaN is 1. */
 INLINE void save_order(uint32_t *keys, lanes v)
 {
     for (int i = 0; i < 4; i++) {
@@ -251,7 +251,9 @@ INLINE void save_order(uint32_t *keys, lanes v)
             vreinterpretq_s32_f32(vaddq_f32(v.q[i], vdupq_n_f32(0.0f)));
         const int32x4_t turn =
             vorrq_s32(vshrq_n_s32(bits, 31), vdupq_n_s32(INT32_MIN));
-        vst1q_u32(keys + 4 * i, vreinterpretq_u32_s32(veorq_s32(bits, turn)));
+        const uint32x4_t order = vreinterpretq_u32_s32(veorq_s32(bits, turn));
+        const uint32x4_t number = vceqq_f32(v.q[i], v.q[i]);
+        vst1q_u32(keys + 4 * i, vbslq_u32(number, order, vdupq_n_u32(1)));
     }
 }
 
