@@ -51,9 +51,10 @@ static result score_layer(fuzz_input *in, fuzz_engine *e, uint32_t layer,
     uint32_t asked = layer;
 
     if (a.source == CSP_PROBABILITIES && a.lse.data == NULL &&
-        e->config.n > 0.0 && fuzz_queries(&a) > 0 &&
-        engine_rows(e, layer) + n_new > 0)
+        e->config.n > 0.0 && fuzz_queries(&a) > 0) {
         r.legal = false;
+        r.refused = !broken;
+    }
     if (broken && fuzz_chance(in, 64)) {
         asked = e->n_layers + fuzz_byte(in);
         r.refused = true;
