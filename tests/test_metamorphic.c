@@ -24,6 +24,7 @@ static void draw_permutation(random_source *random, uint32_t n, uint32_t *to)
 {
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t j = random_below(random, i + 1);
+        to[i] = i;
         to[i] = to[j];
         to[j] = i;
     }

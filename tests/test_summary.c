@@ -214,7 +214,7 @@ TEST(summary_of_one_dimension_is_a_number)
            key_value = 20.0;
     const csp_moments moments = {&count,     &key, &value, &key_key,
                                  &key_value, 1,    1,      1};
-    float keys[3], values[2], log_count, variance;
+    float keys[3] = {0}, values[2] = {0}, log_count, variance;
 
     for (uint32_t rank = 0; rank <= 1; rank++) {
         const csp_summary summary = {

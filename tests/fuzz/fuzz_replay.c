@@ -35,18 +35,23 @@ static bool replay_file(const char *path)
     return whole;
 }
 
-static bool replay_folder(const char *path, DIR *folder)
+static int is_input(const struct dirent *entry)
 {
-    const struct dirent *entry;
+    return entry->d_name[0] != '.';
+}
+
+/* In the order of their names, whatever that of the folder is. */
+static bool replay_folder(const char *path, struct dirent **entries, int n)
+{
     bool good = true;
 
-    while ((entry = readdir(folder)) != NULL) {
+    for (int i = 0; i < n; i++) {
         char file[4096];
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        snprintf(file, sizeof file, "%s/%s", path, entries[i]->d_name);
         good = replay_file(file) && good;
+        free(entries[i]);
     }
+    free(entries);
     return good;
 }
 
@@ -56,13 +61,11 @@ int main(int argc, char **argv)
 
     LLVMFuzzerInitialize(&argc, &argv);
     for (int i = 1; i < argc; i++) {
-        DIR *folder = opendir(argv[i]);
-        if (folder == NULL) {
-            good = replay_file(argv[i]) && good;
-        } else {
-            good = replay_folder(argv[i], folder) && good;
-            closedir(folder);
-        }
+        struct dirent **entries;
+        const int n = scandir(argv[i], &entries, is_input, alphasort);
+        good = (n < 0 ? replay_file(argv[i])
+                      : replay_folder(argv[i], entries, n)) &&
+               good;
     }
     printf("%lu inputs\n", n_files);
     return good && n_files > 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -8,7 +8,7 @@
  * their first time the process is warm; from then on its memory and its files
  * may not become more, and the last third may not be slower than the first.
  */
-#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,7 +20,7 @@
 
 #include "episode.h"
 
-enum { N_SEEDS = 100, MAX_THREADS = 64 };
+enum { N_SEEDS = 100, MAX_THREADS = 64, MOST_FILES = 1024 };
 
 /* What is allowed: allocators keep some pages more for one thread or another,
    and a machine that others use is not always as fast. */
@@ -102,14 +102,10 @@ static long resident_kib(void)
 
 static int count_files(void)
 {
-    DIR *directory = opendir("/proc/self/fd");
     int n = 0;
 
-    if (directory == NULL)
-        return 0;
-    while (readdir(directory) != NULL)
-        n++;
-    closedir(directory);
+    for (int file = 0; file < MOST_FILES; file++)
+        n += fcntl(file, F_GETFD) != -1;
     return n;
 }
 
