@@ -156,7 +156,16 @@ WRAP_STAT(stat, struct stat)
 WRAP_MEMORY(malloc, (size_t size), (size), NULL)
 WRAP_MEMORY(calloc, (size_t n, size_t size), (n, size), NULL)
 WRAP_MEMORY(realloc, (void *old, size_t size), (old, size), old)
-WRAP_MEMORY(strdup, (const char *text), (text), NULL)
+
+/* A static library's has a malloc in it that the linker replaces as well. */
+char *WRAP(strdup)(const char *text);
+char *WRAP(strdup)(const char *text)
+{
+    const size_t size = strlen(text) + 1;
+    char *copy = WRAP(malloc)(size);
+
+    return copy != NULL ? memcpy(copy, text, size) : NULL;
+}
 
 #if defined(__GLIBC__)
 WRAP_MOVE(pread64, (int fd, void *bytes, size_t size, off_t at),
