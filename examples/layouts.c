@@ -47,7 +47,7 @@ static size_t htd(const cache *c, size_t h, size_t t, size_t d)
 /* The same, heads begin at multiples of 16 bytes: ncnn's cstep. */
 static size_t htd_cstep(const cache *c, size_t h, size_t t, size_t d)
 {
-    const size_t cstep = (c->room * c->dim * c->size + 15) / 16 * 16;
+    const size_t cstep = (c->size * c->room * c->dim + 15) / 16 * 16;
     return h * cstep + (t * c->dim + d) * c->size;
 }
 
@@ -60,13 +60,13 @@ static size_t hdt(const cache *c, size_t h, size_t t, size_t d)
 /* [page][token][head][dim] */
 static size_t nhd(const cache *c, size_t h, size_t t, size_t d)
 {
-    return thd(c, h, c->pages[t / PAGE] * PAGE + t % PAGE, d);
+    return thd(c, h, (size_t)c->pages[t / PAGE] * PAGE + t % PAGE, d);
 }
 
 /* [page][head][token][dim] */
 static size_t hnd(const cache *c, size_t h, size_t t, size_t d)
 {
-    const size_t head = c->pages[t / PAGE] * HEADS + h;
+    const size_t head = (size_t)c->pages[t / PAGE] * HEADS + h;
     return ((head * PAGE + t % PAGE) * c->dim + d) * c->size;
 }
 
@@ -179,7 +179,7 @@ static csp_cells view(cache *c)
         .pages = c->pages,
         .page_tokens = PAGE,
         .n_pages = ROOM / PAGE,
-        .page_stride = PAGE * HEADS * c->dim * c->size,
+        .page_stride = c->size * PAGE * HEADS * c->dim,
     };
 }
 

@@ -36,8 +36,8 @@ int main(void)
         (e = csp_pruner_plan(pruner)) ||
         (e = csp_pruner_kept(pruner, 0, &kept)))
         return fprintf(stderr, "prune: %s\n", csp_status_string(e)), 1;
-    for (unsigned g = 0; g < KV_HEADS; g++)
-        printf("KV head %u keeps %u of %d rows, from row %u to row %u\n", g,
+    for (size_t g = 0; g < KV_HEADS; g++)
+        printf("KV head %zu keeps %u of %d rows, from row %u to row %u\n", g,
                kept.counts[g], TOKENS, kept.rows[g * kept.capacity],
                kept.rows[g * kept.capacity + kept.counts[g] - 1]);
     e = csp_pruner_apply(pruner, cache, 2, NULL); /* k and v, in place */

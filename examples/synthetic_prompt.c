@@ -171,7 +171,9 @@ static void plant_needles(world *w)
     uint32_t first = 8;
     uint32_t room = p->n_context - p->n_window - first;
 
-    p->needles = take(N_NEEDLES, sizeof *p->needles);
+    uint32_t *needles = take(N_NEEDLES, sizeof *needles);
+
+    p->needles = needles;
     while (p->n_needles < N_NEEDLES) {
         uint32_t t = first + below(&w->random, room);
         uint32_t wanted =
@@ -179,13 +181,13 @@ static void plant_needles(world *w)
 
         if (w->tokens[t].modality == wanted && w->tokens[t].needle == NONE) {
             w->tokens[t].needle = (int)p->n_needles;
-            p->needles[p->n_needles++] = t;
+            needles[p->n_needles++] = t;
         }
     }
     for (uint32_t t = first; t < p->n_context; ++t) {
         int needle = (int)below(&w->random, N_NEEDLES);
 
-        if (w->tokens[t].modality == TEXT && p->needles[needle] < t &&
+        if (w->tokens[t].modality == TEXT && needles[needle] < t &&
             uniform(&w->random) < 0.15) {
             w->tokens[t].asks = needle;
             w->tokens[t].how = 0.6;
@@ -195,7 +197,7 @@ static void plant_needles(world *w)
         w->tokens[t].asks = (int)below(&w->random, N_NEEDLES);
         w->tokens[t].how = 1.0;
     }
-    qsort(p->needles, N_NEEDLES, sizeof *p->needles, by_value);
+    qsort(needles, N_NEEDLES, sizeof *needles, by_value);
 }
 
 /* Unit directions; coordinates are scaled so that products are logits. */

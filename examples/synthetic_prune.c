@@ -157,7 +157,7 @@ void trial_open(trial *s, const prompt *p, method m, uint32_t budget,
 {
     const size_t heads = (size_t)p->n_layers * p->n_heads;
     const size_t kv_heads = (size_t)p->n_layers * p->n_kv_heads;
-    const size_t size = p->n_tokens * p->head_dim * sizeof(float);
+    const size_t size = sizeof(float) * p->n_tokens * p->head_dim;
 
     *s = (trial){
         .p = p, .how = m, .config = settings(m, p->n_context, budget, share)};
@@ -253,8 +253,9 @@ void trial_apply(trial *s)
     csp_cells *caches = take((size_t)p->n_layers * 2, sizeof *caches);
 
     for (uint32_t l = 0; l < p->n_layers; ++l) {
-        caches[2 * l] = cells_view(p, s->keys + kv_offset(p, l, 0));
-        caches[2 * l + 1] = cells_view(p, s->values + kv_offset(p, l, 0));
+        caches[2 * (size_t)l] = cells_view(p, s->keys + kv_offset(p, l, 0));
+        caches[2 * (size_t)l + 1] =
+            cells_view(p, s->values + kv_offset(p, l, 0));
     }
     check(csp_pruner_apply(s->pruner, caches, 2, NULL), "csp_pruner_apply");
     free(caches);

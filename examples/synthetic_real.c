@@ -37,7 +37,7 @@ static void load_spans(const char *folder, prompt *p)
         fail(folder, "spans are begin, end, modality");
     p->n_spans = counts[0];
     p->spans = take(p->n_spans, sizeof *p->spans);
-    for (uint32_t s = 0; s < p->n_spans; ++s)
+    for (size_t s = 0; s < p->n_spans; ++s)
         p->spans[s] = (csp_span){.begin = (uint32_t)rows[3 * s],
                                  .end = (uint32_t)rows[3 * s + 1],
                                  .modality = (uint32_t)rows[3 * s + 2]};

@@ -65,7 +65,7 @@ static void inspect(trial *s, outcome *result, trace *picture)
         check(csp_pruner_tokens(s->pruner, l, &tokens), "csp_pruner_tokens");
         check(csp_pruner_kept(s->pruner, l, &kept), "csp_pruner_kept");
         check(csp_report_add(&importance, &tokens, &kept,
-                             2 * p->head_dim * sizeof(float), &report),
+                             2 * sizeof(float) * p->head_dim, &report),
               "csp_report_add");
         for (uint32_t g = 0; g < p->n_kv_heads; ++g) {
             uint32_t list = kept.n_lists > 1 ? g : 0;
@@ -159,9 +159,9 @@ static void measure(const trial *s, const float *full, outcome *result)
     csp_tensor sums = csp_tensor_packed(lse, CSP_F32, n_heads, s->n_later, 1);
 
     for (uint32_t l = 0; l < p->n_layers; ++l) {
-        const float *sinks[N_CORRECTIONS] = {NULL, fixed,
-                                             s->sink_logits + l * n_heads,
-                                             s->sink_logits + l * n_heads};
+        const float *sinks[N_CORRECTIONS] = {
+            NULL, fixed, s->sink_logits + (size_t)l * n_heads,
+            s->sink_logits + (size_t)l * n_heads};
         const float *residual[N_CORRECTIONS] = {
             [RESIDUAL] = s->residual + (size_t)l * n_heads * dim};
 

@@ -35,27 +35,38 @@ static bool is_softmax(const struct ggml_tensor *node)
            strncmp(node->name, "kq_soft_max-", 12) == 0;
 }
 
+/* The whole number that a name is from 'before' on. */
+static bool number_after(const char *name, const char *before, uint32_t *number)
+{
+    const size_t length = strlen(before);
+
+    if (strncmp(name, before, length) != 0 || name[length] < '0' ||
+        name[length] > '9')
+        return false;
+    char *end;
+    const unsigned long x = strtoul(name + length, &end, 10);
+    *number = (uint32_t)x;
+    return *end == '\0' && x <= UINT32_MAX;
+}
+
 /* The layer in a name, "kq_soft_max-3" or "cache_k_l3". */
 static bool layer_of(const csp_llama_capture *c, const struct ggml_tensor *node,
                      uint32_t *layer)
 {
-    unsigned number = 0;
-    char end;
+    const char *name = node->name, *before = "kq_soft_max-";
 
-    if (is_softmax(node)) {
-        if (sscanf(node->name, "kq_soft_max-%u%c", &number, &end) != 1)
-            return false;
-    } else {
+    if (!is_softmax(node)) {
         const struct ggml_tensor *keys = node->src[1];
         /* An f32 cache comes as a copy in f16. */
         const struct ggml_tensor *cache =
             (keys->op == GGML_OP_CPY ? keys->src[0] : keys)->view_src;
 
-        if (!cache || sscanf(cache->name, "cache_k_l%u%c", &number, &end) != 1)
+        if (!cache)
             return false;
+        name = cache->name;
+        before = "cache_k_l";
     }
-    *layer = number;
-    return number < c->model.n_layers;
+    return number_after(name, before, layer) && *layer < c->model.n_layers;
 }
 
 /* ---- Data that the CPU can read ------------------------------------------ */

@@ -87,7 +87,7 @@ static void decode_part(struct llama_context *context, const prompt *p,
         positions[i] = first + (llama_pos)(from + i);
         n_seq[i] = 1;
         seqs[i] = &zero;
-        wanted[i] = i == n - 1;
+        wanted[i] = i == n - 1 ? 1 : 0;
     }
     if (planes)
         grid_positions(part, first, from, n, positions);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +88,9 @@ static void methods(command_line *o, const char *text)
         const size_t length = strcspn(text, ",");
         int how = METHOD_CSP;
 
-        while (how < N_METHODS && (strlen(method_names[how]) != length ||
-                                   strncmp(method_names[how], text, length)))
+        while (how < N_METHODS &&
+               (strlen(method_names[how]) != length ||
+                strncmp(method_names[how], text, length) != 0))
             ++how;
         if (how == N_METHODS)
             fail("--method", "unknown, see --help");
@@ -112,16 +112,17 @@ static void add_piece_option(command_line *o, piece_kind kind, const char *path)
 
 static void set_grid(command_line *o, const char *text)
 {
-    uint32_t width, height;
-    char end;
+    const char *x = strchr(text, 'x');
+    char width[11] = "";
 
     if (o->n_pieces == 0 || o->pieces[o->n_pieces - 1].kind != PIECE_IMAGE)
         fail("--grid", "follows the image it is of");
-    if (sscanf(text, "%" SCNu32 "x%" SCNu32 "%c", &width, &height, &end) != 2 ||
-        width == 0 || height == 0)
+    if (x == NULL || (size_t)(x - text) >= sizeof width)
         fail("--grid", "not WxH");
-    o->pieces[o->n_pieces - 1].grid_width = width;
-    o->pieces[o->n_pieces - 1].grid_height = height;
+    memcpy(width, text, (size_t)(x - text));
+    piece_option *image = &o->pieces[o->n_pieces - 1];
+    image->grid_width = whole("--grid", width, 1, UINT32_MAX);
+    image->grid_height = whole("--grid", x + 1, 1, UINT32_MAX);
 }
 
 /* The types that llama.cpp's own programs take; it crashes at some others. */

@@ -94,7 +94,7 @@ static double score_prompt(const command_line *o, struct llama_model *llama,
                            const trial *trials, uint32_t n_trials, reference *r,
                            csp_llama_state *state)
 {
-    csp_pruner **pruners = allocate(n_trials, sizeof *pruners);
+    csp_pruner **pruners = allocate(n_trials, sizeof(csp_pruner *));
     csp_llama_capture capture;
     uint32_t n = 0, first_vote = p->n_tokens;
 

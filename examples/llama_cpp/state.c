@@ -289,18 +289,18 @@ static uint32_t streams_of(struct llama_context *context, llama_seq_id seq)
 static uint8_t *with_streams(const csp_llama_state *state, uint32_t n_streams,
                              size_t *size)
 {
-    enum { WORD = sizeof(uint32_t) };
-    const size_t before = (3 + (size_t)state->stream) * WORD;
-    const size_t after = (state->n_streams - state->stream - 1) * (size_t)WORD;
+    const size_t word = sizeof(uint32_t);
+    const size_t before = (3 + (size_t)state->stream) * word;
+    const size_t after = (state->n_streams - state->stream - 1) * word;
     const size_t body = state->size - before - after;
     uint8_t *data;
 
-    *size = 3 * WORD + body + (n_streams - 1) * (size_t)WORD;
+    *size = 3 * word + body + (n_streams - 1) * word;
     if (!(data = calloc(*size, 1)))
         return NULL;
-    memcpy(data, state->data, 2 * WORD); /* magic, sequence */
-    memcpy(data + 2 * WORD, &n_streams, WORD);
-    memcpy(data + 3 * WORD, state->data + before, body); /* n_cells first */
+    memcpy(data, state->data, 2 * word); /* magic, sequence */
+    memcpy(data + 2 * word, &n_streams, word);
+    memcpy(data + 3 * word, state->data + before, body); /* n_cells first */
     return data;
 }
 

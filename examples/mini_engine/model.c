@@ -40,7 +40,7 @@ static double number(const config *c, const char *name, double low, double high,
 
     if (item == NULL && otherwise > REQUIRED)
         return otherwise;
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= low) ||
+    if (item == NULL || !cJSON_IsNumber(item) || !(item->valuedouble >= low) ||
         !(item->valuedouble <= high))
         die(c->path, "\"%s\" is no number from %.10g to %.10g", name, low,
             high);
@@ -110,7 +110,8 @@ static double rope_theta(const config *c)
     if (parameters == NULL)
         return number(c, "rope_theta", 1.0, 1e12, 10000.0);
     type = setting(&rope, "rope_type");
-    if (!cJSON_IsString(type) || strcmp(type->valuestring, "default") != 0)
+    if (type == NULL || !cJSON_IsString(type) ||
+        strcmp(type->valuestring, "default") != 0)
         die(c->path, "\"rope_type\" is not \"default\"");
     return number(&rope, "rope_theta", 1.0, 1e12, REQUIRED);
 }
@@ -126,7 +127,7 @@ static void read_settings(const config *c, model *m)
     m->n_layers = count(c, "num_hidden_layers", REQUIRED);
     m->n_heads = count(c, "num_attention_heads", REQUIRED);
     m->n_kv_heads = count(c, "num_key_value_heads", m->n_heads);
-    m->head_dim = count(c, "head_dim", floor(m->hidden / m->n_heads));
+    m->head_dim = count(c, "head_dim", floor((double)m->hidden / m->n_heads));
     if (m->head_dim == 0)
         die(c->path, "%u heads are too many for %u channels", m->n_heads,
             m->hidden);

@@ -160,7 +160,7 @@ static bool in_front(const float *values, const layer_plan *plan)
             if (!in_slice(plan->rows[g][i]))
                 continue;
             scene_values(g, 1, plan->rows[g][i], 1, row);
-            if (memcmp(at, row, sizeof row) != 0)
+            if (!ranks_same_bits(at, row, sizeof row))
                 return false;
             at += DIM;
         }
@@ -174,7 +174,7 @@ static double difference(const float *a, const float *b)
 {
     double largest = 0.0;
 
-    for (size_t i = 0; i < KV_HEADS * TOKENS; i++)
+    for (size_t i = 0; i < (size_t)KV_HEADS * TOKENS; i++)
         if (a[i] != b[i])
             largest = fmax(largest, fabs((double)a[i] - (double)b[i]) /
                                         fabs((double)b[i]));

@@ -48,6 +48,9 @@ bool ranks_fit(int size);
  */
 bool ranks_options(int argc, char **argv, int *spoilt);
 
+/* Whether sums are the same in every bit, not only equal. */
+bool ranks_same_bits(const void *a, const void *b, size_t size);
+
 /* A number that tells plans apart. */
 uint32_t ranks_digest(const layer_plan *plan);
 

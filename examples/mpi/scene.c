@@ -30,8 +30,9 @@ void scene_logits(uint32_t head, uint32_t n_heads, uint32_t key,
     for (uint32_t h = head; h < head + n_heads; h++)
         for (uint32_t r = 0; r < WINDOW; r++)
             for (uint32_t k = key; k < key + n_keys; k++) {
-                const float heat = uniform(HEADS, h / GROUP, k) < 0.1f;
-                *logits++ = 4.0f * uniform(h, r, k) + 2.0f * heat - 2.0f;
+                const float heat =
+                    uniform(HEADS, h / GROUP, k) < 0.1f ? 2.0f : 0.0f;
+                *logits++ = 4.0f * uniform(h, r, k) + heat - 2.0f;
             }
 }
 
