@@ -273,14 +273,14 @@ INLINE __m256i order_of_eight(__m256 v)
 
 INLINE void save_order(uint32_t *keys, lanes v)
 {
-    _mm256_storeu_si256((__m256i *)keys, order_of_eight(v.low));
-    _mm256_storeu_si256((__m256i *)(keys + 8), order_of_eight(v.high));
+    _mm256_storeu_si256((__m256i *)(void *)keys, order_of_eight(v.low));
+    _mm256_storeu_si256((__m256i *)(void *)(keys + 8), order_of_eight(v.high));
 }
 
 /* All bits where a key is at least 'least'. */
 INLINE __m256i reaches(const uint32_t *keys, __m256i least)
 {
-    const __m256i k = _mm256_loadu_si256((const __m256i *)keys);
+    const __m256i k = _mm256_loadu_si256((const __m256i *)(const void *)keys);
     return _mm256_cmpeq_epi32(_mm256_max_epu32(k, least), k);
 }
 
@@ -293,7 +293,7 @@ KERNEL size_t count_at_least(const uint32_t *keys, size_t n, uint32_t threshold)
 
     for (; i + 8 <= n; i += 8) /* true is all bits: minus one */
         counts = _mm256_sub_epi32(counts, reaches(keys + i, least));
-    _mm256_storeu_si256((__m256i *)partial, counts);
+    _mm256_storeu_si256((__m256i *)(void *)partial, counts);
     size_t count = 0;
     for (size_t j = 0; j < 8; j++)
         count += partial[j];

@@ -35,7 +35,7 @@ INLINE lanes load_f32(const void *p)
 {
     const uint8_t *x = p;
     lanes v;
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         v.q[i] = vreinterpretq_f32_u8(vld1q_u8(x + 16 * i));
     return v;
 }
@@ -47,7 +47,7 @@ INLINE lanes part_f32(const void *p, size_t n)
     return load_f32(whole);
 }
 
-INLINE float16x4_t halves(const void *p, int i)
+INLINE float16x4_t halves(const void *p, size_t i)
 {
     return vreinterpret_f16_u8(vld1_u8((const uint8_t *)p + 8 * i));
 }
@@ -55,7 +55,7 @@ INLINE float16x4_t halves(const void *p, int i)
 INLINE lanes load_f16(const void *p)
 {
     lanes v;
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         v.q[i] = vcvt_f32_f16(halves(p, i));
     return v;
 }
@@ -70,7 +70,7 @@ INLINE lanes part_f16(const void *p, size_t n)
 INLINE lanes load_bf16(const void *p)
 {
     lanes v;
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         uint16x4_t half = vreinterpret_u16_f16(halves(p, i));
         v.q[i] = vreinterpretq_f32_u32(vshll_n_u16(half, 16));
     }
@@ -87,7 +87,7 @@ INLINE lanes part_bf16(const void *p, size_t n)
 INLINE void save_f32(void *p, lanes v)
 {
     uint8_t *x = p;
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         vst1q_u8(x + 16 * i, vreinterpretq_u8_f32(v.q[i]));
 }
 
@@ -101,7 +101,7 @@ INLINE void save_part_f32(void *p, lanes v, size_t n)
 INLINE void save_f16(void *p, lanes v)
 {
     uint8_t *x = p;
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         vst1_u8(x + 8 * i, vreinterpret_u8_f16(vcvt_f16_f32(v.q[i])));
 }
 
@@ -121,55 +121,55 @@ INLINE uint16x4_t narrow_bf16(float32x4_t v)
 INLINE void save_bf16(void *p, lanes v)
 {
     uint8_t *x = p;
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         vst1_u8(x + 8 * i, vreinterpret_u8_u16(narrow_bf16(v.q[i])));
 }
 
 INLINE lanes add(lanes a, lanes b)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         a.q[i] = vaddq_f32(a.q[i], b.q[i]);
     return a;
 }
 
 INLINE lanes sub(lanes a, lanes b)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         a.q[i] = vsubq_f32(a.q[i], b.q[i]);
     return a;
 }
 
 INLINE lanes mul(lanes a, lanes b)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         a.q[i] = vmulq_f32(a.q[i], b.q[i]);
     return a;
 }
 
 INLINE lanes mul_add(lanes a, lanes b, lanes c)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         c.q[i] = vfmaq_f32(c.q[i], a.q[i], b.q[i]);
     return c;
 }
 
 INLINE lanes mul_sub(lanes a, lanes b, lanes c)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         c.q[i] = vfmaq_f32(vnegq_f32(c.q[i]), a.q[i], b.q[i]);
     return c;
 }
 
 INLINE lanes larger(lanes a, lanes b)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         a.q[i] = vbslq_f32(vcgtq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]);
     return a;
 }
 
 INLINE lanes smaller(lanes a, lanes b)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         a.q[i] = vbslq_f32(vcltq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]);
     return a;
 }
@@ -179,7 +179,7 @@ INLINE lanes first(lanes v, size_t n, lanes rest)
     static const uint32_t index[] = {0, 1, 2,  3,  4,  5,  6,  7,
                                      8, 9, 10, 11, 12, 13, 14, 15};
     const uint32x4_t count = vdupq_n_u32((uint32_t)n);
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         v.q[i] = vbslq_f32(vcltq_u32(vld1q_u32(index + 4 * i), count), v.q[i],
                            rest.q[i]);
     return v;
@@ -188,7 +188,7 @@ INLINE lanes first(lanes v, size_t n, lanes rest)
 INLINE lanes unmask(lanes v, lanes limit)
 {
     const float32x4_t minus = vdupq_n_f32(-__builtin_inff());
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         v.q[i] = vbslq_f32(vcleq_f32(v.q[i], limit.q[i]), minus, v.q[i]);
     return v;
 }
@@ -198,7 +198,7 @@ INLINE lanes power(lanes rounded)
 {
     static const uint32_t powers[8] = {POWERS};
     const uint8x16x2_t table = vld1q_u8_x2((const uint8_t *)powers);
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         const uint32x4_t bits = vreinterpretq_u32_f32(rounded.q[i]);
         const uint32x4_t at =
             vmlaq_u32(vdupq_n_u32(0x03020100), vandq_u32(bits, vdupq_n_u32(7)),
@@ -212,7 +212,7 @@ INLINE lanes power(lanes rounded)
 
 INLINE lanes note_nan(lanes seen, lanes v)
 {
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         uint32x4_t nan = vmvnq_u32(vceqq_f32(v.q[i], v.q[i]));
         seen.q[i] = vreinterpretq_f32_u32(
             vorrq_u32(vreinterpretq_u32_f32(seen.q[i]), nan));
@@ -223,7 +223,7 @@ INLINE lanes note_nan(lanes seen, lanes v)
 INLINE int any_nan(lanes seen)
 {
     uint32x4_t all = vreinterpretq_u32_f32(seen.q[0]);
-    for (int i = 1; i < 4; i++)
+    for (size_t i = 1; i < 4; i++)
         all = vorrq_u32(all, vreinterpretq_u32_f32(seen.q[i]));
     return vmaxvq_u32(all) != 0;
 }
@@ -246,7 +246,7 @@ INLINE float highest(lanes v)
 /* As csp__order_of: the sign turns the other bits around, NaN is 1. */
 INLINE void save_order(uint32_t *keys, lanes v)
 {
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         const int32x4_t bits =
             vreinterpretq_s32_f32(vaddq_f32(v.q[i], vdupq_n_f32(0.0f)));
         const int32x4_t turn =

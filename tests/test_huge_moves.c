@@ -147,8 +147,8 @@ TEST(select_among_more_keys_than_a_float_counts)
     const uint32_t n_keys = (1u << 24) + 5;
     const size_t size = n_keys * sizeof(float);
     unsigned char *map = sparse(3 * (size + 64));
-    csp_importance importance = {.intra = (float *)map,
-                                 .inter = (float *)map + n_keys + 1,
+    csp_importance importance = {.intra = (float *)(void *)map,
+                                 .inter = (float *)(void *)map + n_keys + 1,
                                  .capacity = n_keys};
     const csp_tokens tokens = {.n_kv_heads = 1, .n_keys = n_keys};
     csp_config config;

@@ -92,10 +92,11 @@ read_avx2(const unsigned char *data, size_t size)
     for (; at + sizeof sums <= size; at += sizeof sums)
         for (size_t i = 0; i < N_SUMS; i++)
             sums[i] = _mm256_add_epi64(
-                sums[i], _mm256_loadu_si256((const __m256i *)(data + at) + i));
+                sums[i], _mm256_loadu_si256(
+                             (const __m256i *)(const void *)(data + at) + i));
     for (size_t i = 1; i < N_SUMS; i++)
         sums[0] = _mm256_add_epi64(sums[0], sums[i]);
-    _mm256_storeu_si256((__m256i *)words, sums[0]);
+    _mm256_storeu_si256((__m256i *)(void *)words, sums[0]);
     return words[0] + words[1] + words[2] + words[3] +
            read_plain(data + at, size - at);
 }

@@ -100,7 +100,8 @@ static void assert_counts_in_floats(const array *a, uint32_t first, uint32_t n)
     guarded out = guard(NULL, n * sizeof(float));
     float x;
 
-    assert_int_equal(array_read_floats(a, first, n, (float *)out.data), DONE);
+    assert_int_equal(array_read_floats(a, first, n, (float *)(void *)out.data),
+                     DONE);
     for (uint32_t i = 0; i < n; i++) {
         memcpy(&x, out.data + i * sizeof x, sizeof x);
         assert_near(x, (float)(first + i), 0.0);

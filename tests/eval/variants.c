@@ -269,7 +269,7 @@ static void adjust(const void *context, uint32_t n_rows,
     if (r->cost > 0)
         pay(r->cost, config);
     if (r->window != PRESET && r->window != BY_PROTOCOL)
-        set_window(r->window, n_rows, config);
+        set_window((int)r->window, n_rows, config);
     if (r->method == METHOD_CSP)
         set_lists(r, config);
     if (r->much_recent)
