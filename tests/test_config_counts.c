@@ -77,9 +77,11 @@ TEST(config_set_ratios_takes_the_largest_counts)
 TEST(config_set_ratios_errors_leave_config_alone)
 {
     const double wrong[] = {-0.01, 1.01, (double)NAN, (double)INFINITY};
-    csp_config c = plain();
+    csp_config c, before;
+    memset(&c, 0, sizeof c); /* what is between members is compared, too */
+    c.struct_size = sizeof c;
     c.sinks = 4;
-    const csp_config before = c;
+    memcpy(&before, &c, sizeof c);
 
     for (size_t i = 0; i < COUNT(wrong); i++) {
         assert_status(csp_config_set_ratios(10, wrong[i], 0.1, 0.1, &c),

@@ -16,10 +16,15 @@ typedef struct page_table {
 
 static void set_up(page_table *t)
 {
-    *t = (page_table){.rows = {4, 5, 6, 7, 8, 9, 0, 0, 0, 0, 0, 0,
-                               0, 0, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0},
-                      .counts = {6, 0, 4},
-                      .pages = {70, 30, 50, 11, 12, 13, 90, 20, 10}};
+    static const uint32_t rows[3 * 8] = {4, 5, 6, 7, 8, 9, 0, 0, 0, 0, 0, 0,
+                                         0, 0, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0};
+    static const uint32_t counts[3] = {6, 0, 4};
+    static const uint32_t pages[9] = {70, 30, 50, 11, 12, 13, 90, 20, 10};
+
+    memset(t, 0, sizeof *t); /* what is between members is compared, too */
+    memcpy(t->rows, rows, sizeof rows);
+    memcpy(t->counts, counts, sizeof counts);
+    memcpy(t->pages, pages, sizeof pages);
     t->kept = (csp_kept){
         .rows = t->rows, .counts = t->counts, .n_lists = 3, .capacity = 8};
     memset(t->indptr, 0x33, sizeof t->indptr);

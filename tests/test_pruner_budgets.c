@@ -62,15 +62,15 @@ static void score_heavy(csp_pruner *pruner, uint32_t layer, uint32_t n_keys,
                         uint32_t n_heavy)
 {
     float p[2 * 40];
+
+    for (uint32_t h = 0; h < 2; h++)
+        for (uint32_t i = 0; i < n_keys; i++)
+            p[h * n_keys + i] = i < n_heavy ? 0.5f : 1e-4f;
     const csp_attention attention = {
         .source = CSP_PROBABILITIES,
         .mask = CSP_FULL,
         .first_query = n_keys - 1,
         .scores = csp_tensor_packed(p, CSP_F32, 2, 1, n_keys)};
-
-    for (uint32_t h = 0; h < 2; h++)
-        for (uint32_t i = 0; i < n_keys; i++)
-            p[h * n_keys + i] = i < n_heavy ? 0.5f : 1e-4f;
     assert_int_equal(csp_pruner_score(pruner, layer, &attention), CSP_OK);
 }
 
