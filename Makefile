@@ -28,7 +28,7 @@ help:
 	@echo 'make test-engine-real   the same with a language model and real text'
 	@echo 'make eval          answers of a trained model by method and budget; SHARED= is'
 	@echo '                   the folder that has it, tinyvlm/'
-	@echo 'make cross         the library on AArch64, RISC-V, big-endian and 32 bits, emulated'
+	@echo 'make cross         library and tool on AArch64, RISC-V, big-endian and 32 bits, emulated'
 	@echo 'make coverage      lines and branches of src/ that the tests reach'
 	@echo 'make sanitize      every test under five sanitizers, some under valgrind'
 	@echo 'make guard-pages   every kernel where memory ends, at many places'

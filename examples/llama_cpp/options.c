@@ -112,17 +112,17 @@ static void add_piece_option(command_line *o, piece_kind kind, const char *path)
 
 static void set_grid(command_line *o, const char *text)
 {
-    const char *x = strchr(text, 'x');
+    const size_t length = strcspn(text, "x");
     char width[11] = "";
 
     if (o->n_pieces == 0 || o->pieces[o->n_pieces - 1].kind != PIECE_IMAGE)
         fail("--grid", "follows the image it is of");
-    if (x == NULL || (size_t)(x - text) >= sizeof width)
+    if (text[length] == '\0' || length >= sizeof width)
         fail("--grid", "not WxH");
-    memcpy(width, text, (size_t)(x - text));
+    memcpy(width, text, length);
     piece_option *image = &o->pieces[o->n_pieces - 1];
     image->grid_width = whole("--grid", width, 1, UINT32_MAX);
-    image->grid_height = whole("--grid", x + 1, 1, UINT32_MAX);
+    image->grid_height = whole("--grid", text + length + 1, 1, UINT32_MAX);
 }
 
 /* The types that llama.cpp's own programs take; it crashes at some others. */
