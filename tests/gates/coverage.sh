@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# coverage.sh DIRECTORY - lines and branches of the library that the tests there reached
+# coverage.sh DIRECTORY - lines and branches of src/ that the tests there reached
 #
-# src/cli is reported as well, and has no limit here.  Fails below 98 % of the lines or
-# 95 % of the branches of the library.
+# The library and the program apart, and both together, which is what the figures are
+# of.  Fails where one of them is below 98 % of lines, or all, or the library, below
+# 95 % of branches, or the program below 93 %.
 set -euo pipefail
 
 directory=$1
@@ -11,18 +12,19 @@ cd "$(dirname "$0")/../.."
 # share WHAT OF: the percentage in a summary
 share() { sed -n "s/^$1: *\([0-9.]*\)%.*/\1/p" "$directory/$2.txt"; }
 
-report() # NAME FILTER...
+report() # NAME LEAST-BRANCHES FILTER...
 {
-    gcovr --root . --exclude-throw-branches --print-summary "${@:2}" "$directory" \
+    gcovr --root . --exclude-throw-branches --print-summary "${@:3}" "$directory" \
         >"$directory/$1.txt"
+    echo "$1: $(share lines "$1") % of lines, $(share branches "$1") % of branches"
+    awk -v lines="$(share lines "$1")" -v branches="$(share branches "$1")" -v least="$2" \
+        'BEGIN { exit !(lines >= 98 && branches >= least) }' || below="$below $1"
 }
 
-report library --filter 'src/[^/]*$'
-report program --filter 'src/cli/'
-cat "$directory/library.txt"
-echo "src/cli: $(share lines program) % of lines, $(share branches program) % of branches"
-echo "figure line_coverage_percent $(share lines library)"
-echo "figure branch_coverage_percent $(share branches library)"
-awk -v lines="$(share lines library)" -v branches="$(share branches library)" \
-    'BEGIN { exit !(lines >= 98 && branches >= 95) }' ||
-    { echo "below 98 % of lines or 95 % of branches"; exit 1; }
+below=
+report library 95 --filter 'src/[^/]*$'
+report program 93 --filter 'src/cli/'
+report all 95 --filter 'src/'
+echo "figure line_coverage_percent $(share lines all)"
+echo "figure branch_coverage_percent $(share branches all)"
+[ -z "$below" ] || { cat "$directory/all.txt"; echo "too little:$below"; exit 1; }
