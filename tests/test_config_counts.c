@@ -45,11 +45,13 @@ TEST(config_set_ratios_gives_recent_what_the_budget_leaves)
 /* Neither function touches a setting that it does not name. */
 TEST(config_set_counts_leaves_other_settings_alone)
 {
-    csp_config c = plain();
+    csp_config c, expected;
+    memset(&c, 0, sizeof c); /* what is between members is compared, too */
+    c.struct_size = sizeof c;
     c.auto_share = c.weigh_rows = true;
     c.first_vote = 77;
     c.sinks = 2;
-    csp_config expected = c;
+    memcpy(&expected, &c, sizeof c);
 
     assert_ok(csp_config_set_ratios(100, 0.3, 0.1, 0.5, &c));
     expected.budget = 30;
@@ -159,8 +161,10 @@ TEST(config_set_reference_bias_trades_recent_for_heavy_hitters)
 TEST(config_set_reference_errors_leave_config_alone)
 {
     const double nan = (double)NAN;
-    csp_config c = plain();
-    const csp_config before = c;
+    csp_config c, before;
+    memset(&c, 0, sizeof c); /* what is between members is compared, too */
+    c.struct_size = sizeof c;
+    memcpy(&before, &c, sizeof c);
 
     assert_status(csp_config_set_reference(9, -0.1, 0.1, 1.0, 0.5, &c),
                   CSP_E_CONFIG);
@@ -186,8 +190,10 @@ TEST(config_set_reference_errors_leave_config_alone)
 
 TEST(config_set_reference_refuses_more_than_counts_hold)
 {
-    csp_config c = plain();
-    const csp_config before = c;
+    csp_config c, before;
+    memset(&c, 0, sizeof c); /* what is between members is compared, too */
+    c.struct_size = sizeof c;
+    memcpy(&before, &c, sizeof c);
 
     assert_status(csp_config_set_reference(UINT32_MAX, 1.0, 1.0, 1.0, 0.5, &c),
                   CSP_E_OVERFLOW);

@@ -17,7 +17,8 @@ void json_memory_watch(void);
 bool json_memory_ran_out(void);
 
 /*
- * Parse text[0..length).  '*end' receives where the JSON in it ends.  '*root',
+ * Parse text[0..length); text[length] is 0, as cJSON 1.7.15 looks at it where
+ * text ends with a comma.  '*end' receives where the JSON in it ends.  '*root',
  * to be released with cJSON_Delete, is NULL if there is none; that is for the
  * caller to tell.  Returns INTERNAL if there was not enough memory for what
  * 'name' holds.

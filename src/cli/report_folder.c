@@ -66,8 +66,10 @@ static outcome read_settings(folder *f)
     else
         result = file_read(path, descriptor, 0, text, (size_t)size);
     close(descriptor);
-    if (result == DONE)
+    if (result == DONE) {
+        text[size] = '\0';
         result = report_settings_read(path, text, (size_t)size, &f->settings);
+    }
     free(text);
     return result;
 }

@@ -23,8 +23,9 @@ typedef struct report_settings {
 } report_settings;
 
 /*
- * Read the text of a summary.json, which is input to distrust; 'name' is what
- * messages call it.  Free the settings after errors, too.
+ * Read the text of a summary.json, which is input to distrust and has a 0
+ * behind its 'size' bytes; 'name' is what messages call it.  Free the settings
+ * after errors, too.
  */
 outcome report_settings_read(const char *name, const char *text, size_t size,
                              report_settings *s);

@@ -311,6 +311,7 @@ static outcome read_header(reading *r, int descriptor, uint64_t length)
     if (result == DONE && (length == 0 || text[0] != '{'))
         result =
             fail(BAD_INPUT, "%s: the header does not begin with '{'", r->path);
+    text[length] = '\0';
     if (result == DONE)
         result = parse(r, text, (size_t)length);
     free(text);

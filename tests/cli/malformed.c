@@ -12,17 +12,23 @@
 
 enum { MEMORY = 1 << 28 };
 
+/* Sanitizers that map all of their memory at once have no limit. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_LIMITED 0
+#elif defined(__has_feature)
+#define IS_LIMITED                                                             \
+    !(__has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||   \
+      __has_feature(thread_sanitizer))
+#else
+#define IS_LIMITED 1
+#endif
+
 void limit_memory(void)
 {
-#if !defined(__SANITIZE_ADDRESS__)
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    return;
-#endif
-#endif
     const struct rlimit limit = {MEMORY, MEMORY};
-    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
-#endif
+
+    if (IS_LIMITED)
+        assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
 }
 
 void assert_refused(const char *name, const char *reason)
