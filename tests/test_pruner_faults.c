@@ -3,10 +3,10 @@
  *
  * Usage: test_pruner_faults [--figures]
  *
- * The life has every csp_pruner_* call in it: those that only show something are
- * what a snapshot is made of.  Each is made with its first allocation failing,
- * then its second, until none is left: once, or from there on.  A call that fails
- * changes nothing, and the life ends as one without faults does.
+ * The life has every csp_pruner_* call in it: those that only show something
+ * are what a snapshot is made of.  Each is made with its first allocation
+ * failing, then its second, until none is left: once, or from there on.  A call
+ * that fails changes nothing, and the life ends as one without faults does.
  */
 #include "test.h"
 

@@ -3,11 +3,10 @@
  *
  * Usage: test_cli_faults [--every N] [--figures]
  *
- * Calls are failed one after the other until a run needs no more of them.  What
- * a signal or a short count interrupts goes on; after an error, which is told in
- * one line with its cause, there is the file that was there before, or none, and
- * nothing beside it, and no memory is lost.  With --every only one
- * call of N fails.
+ * Calls are failed one after the other until a run needs no more of them, or
+ * one of N.  What a signal or a short count interrupts goes on; after an error,
+ * which is told in one line with its cause, there is the file that was there
+ * before, or none, and nothing beside it, and no memory is lost.
  */
 #include "cli_test.h"
 #include "fault_tasks.h"
