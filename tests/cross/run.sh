@@ -28,7 +28,8 @@ options="-DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF -DCSP_BUILD_EXAMPLES=OFF -DCS
 without()
 {
     echo "not run on other architectures: huge, huge_moves, cli_sparse (an emulator has no"
-    echo "    memory or time for them), soak (nor speed), readme, cli_browser (of this machine)"
+    echo "    memory or time for them), soak (nor speed), readme, cli_browser (of this machine),"
+    echo "    cli_selftest (its digest is that of the test digest)"
     echo "run there in part: cli_faults (one call of 19 fails)"
 }
 
@@ -41,7 +42,7 @@ other()
         -DCMAKE_FIND_ROOT_PATH="$work/$1/root" -DCSP_DIFFERENTIAL_N=$few
     quietly cmake --build "$build" -j "$jobs"
     quietly ctest --test-dir "$build" --output-on-failure --no-tests=error \
-        --label-exclude install -E '^(readme|cli_(browser|sparse)|huge.*|soak)$' -j "$jobs"
+        --label-exclude install -E '^(readme|cli_(browser|selftest|sparse)|huge.*|soak)$' -j "$jobs"
     passed=$(grep -c ' Passed ' "$work/log")
 }
 
