@@ -126,6 +126,7 @@ abi:
 
 sanitize:
 	@.ci/need libc6-dev cmake clang libcmocka-dev libcjson-dev valgrind
+	@.ci/need "libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev"
 	@tests/gates/sanitize.sh build/sanitize
 
 coverage:

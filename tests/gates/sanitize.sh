@@ -5,7 +5,7 @@
 #   undefined  UndefinedBehaviorSanitizer, also for casts of floats, implicit
 #              conversions and bounds of arrays: every test
 #   memory     MemorySanitizer, cmocka and cJSON instrumented like us: every test
-#   thread     ThreadSanitizer: the tests that have threads
+#   thread     ThreadSanitizer: every test
 #   valgrind   memcheck: the tests that are quick there
 #
 # A report makes its test fail.  Counted are reports, or, where there are more of
