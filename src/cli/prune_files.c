@@ -280,16 +280,23 @@ static outcome write_lists(prune_files *f)
     return result;
 }
 
-/* Those that are there after all have been renamed. */
-static void remove_stale(const prune_files *f)
+/* Those that are there after all have been renamed: with the new ones they would
+   pass for results of one run. */
+static outcome remove_stale(const prune_files *f)
 {
+    outcome result = DONE;
+
     for (int i = 0; i < N_FILES; i++) {
         char path[4096];
         const int length =
             snprintf(path, sizeof path, "%s/%s", f->folder, names[i]);
-        if (!has_file(&f->shape, i) && length < (int)sizeof path)
-            unlink(path);
+        if (has_file(&f->shape, i) || length >= (int)sizeof path)
+            continue;
+        if (unlink(path) != 0 && errno != ENOENT)
+            result = fail(IO_FAILED, "%s: of an earlier run, stays there: %s",
+                          path, strerror(errno));
     }
+    return result;
 }
 
 /* Those that are open, together. */
@@ -320,7 +327,7 @@ outcome prune_files_commit(prune_files *f, const char *summary)
         prune_files_abandon(f);
         return result;
     }
-    remove_stale(f);
+    result = remove_stale(f);
     release(f);
-    return DONE;
+    return result;
 }

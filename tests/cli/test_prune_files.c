@@ -3,6 +3,8 @@
  */
 #include "prune_fixture.h"
 
+#include <sys/stat.h>
+
 static bool has_output(const char *name)
 {
     char path[64];
@@ -154,6 +156,25 @@ TEST(prune_removes_what_an_earlier_decision_left)
     assert_int_equal(count_files(in_folder(&the_folder, "out")), 7);
 }
 
+/* A folder where a file would be: it cannot be unlinked. */
+TEST(prune_tells_of_what_it_cannot_remove)
+{
+    char text[1024];
+    command_line line = start();
+    mkdir(in_folder(&the_folder, "out"), 0700);
+    mkdir(in_folder(&the_folder, "out/residual.npy"), 0700);
+    add_out(&line);
+    add_word(&line, "--budget=6");
+
+    assert_int_equal(run_program(&the_folder, &line), 3);
+
+    read_text(in_folder(&the_folder, ERROR_FILE), text, sizeof text);
+    assert_non_null(
+        strstr(text, "out/residual.npy: of an earlier run, stays there: "));
+    assert_true(has_output("summary.json"));
+    rmdir(in_folder(&the_folder, "out/residual.npy"));
+}
+
 TEST(prune_that_fails_leaves_the_earlier_decision)
 {
     command_line line = start();
@@ -267,6 +288,7 @@ int main(void)
         with_files(prune_takes_scores_and_values_from_one_file),
         with_files(prune_fills_short_lists_up),
         with_files(prune_removes_what_an_earlier_decision_left),
+        with_files(prune_tells_of_what_it_cannot_remove),
         with_files(prune_that_fails_leaves_the_earlier_decision),
         with_files(prune_without_log_sum_exp_has_no_sinks_and_says_so),
         with_files(prune_that_keeps_all_has_sinks_of_no_mass),
