@@ -2,7 +2,8 @@
  * cpp_host.cpp - the core verbs from C++: one layer, its data in vectors
  *
  * The pruner of prune.c hides importance and kept rows; here they are the
- * host's, so nothing is allocated by the library.  Builds with -fno-exceptions -fno-rtti.
+ * host's, so nothing is allocated by the library.  Builds with -fno-exceptions
+ * -fno-rtti.
  */
 #include "csp.h"
 

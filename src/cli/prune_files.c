@@ -280,8 +280,8 @@ static outcome write_lists(prune_files *f)
     return result;
 }
 
-/* Those that are there after all have been renamed: with the new ones they would
-   pass for results of one run. */
+/* Those that are there after all have been renamed: with the new ones they
+   would pass for results of one run. */
 static outcome remove_stale(const prune_files *f)
 {
     outcome result = DONE;
