@@ -178,6 +178,14 @@ double engine_difference(const engine *e, struct llama_context *a,
     return largest;
 }
 
+double engine_tolerance(const engine_setup *setup)
+{
+    const bool rounded = setup->flash || setup->type_k != GGML_TYPE_F32 ||
+                         setup->type_v != GGML_TYPE_F32;
+
+    return rounded ? 3e-2 : 5e-4;
+}
+
 /* ---- Settings, states ---------------------------------------------------- */
 
 csp_config engine_config(csp_scope scope, uint32_t budget)

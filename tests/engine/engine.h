@@ -69,6 +69,10 @@ double engine_difference(const engine *e, struct llama_context *a,
                          struct llama_context *b, uint32_t position,
                          uint32_t n);
 
+/* What sums in another order may change in a logit: where a cache rounds what
+   it is given, or flash attention its sums, another number may be nearest. */
+double engine_tolerance(const engine_setup *setup);
+
 /* CSP_EXACT by the importance of all rows, the last token protected. */
 csp_config engine_config(csp_scope scope, uint32_t budget);
 
@@ -82,6 +86,7 @@ extern const struct CMUnitTest capture_tests[], state_tests[], prune_tests[],
 extern const size_t n_capture_tests, n_state_tests, n_prune_tests,
     n_global_tests, n_refusal_tests, n_round_tests, n_refused_prune_tests;
 
+/* Of caches that round nothing. */
 extern double figure_permute_maxdiff, figure_seqrm_vs_blob_maxdiff;
 
 /* Decode tokens/s, pruned to 'percent' of 'n_tokens' against full. */
