@@ -8,8 +8,9 @@
 #   thread     ThreadSanitizer: every test
 #   valgrind   memcheck: the tests that are quick there
 #
-# A report makes its test fail.  Counted are reports, or, where there are more of
-# those, tests that failed.
+# Reports are in files of their own, so that none is lost with the output of a program
+# that a test runs.  Counted are reports, or, where there are more of those, tests that
+# failed.
 set -euo pipefail
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
@@ -22,11 +23,11 @@ total=0
 
 # The whole differential test is for `make test`; here it looks at fewer cases.
 few=500
-reports=': runtime error: |(ERROR|WARNING): [A-Za-z]*Sanitizer|ERROR SUMMARY: [1-9]'
-export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
-export UBSAN_OPTIONS=print_stacktrace=1
-export MSAN_OPTIONS=poison_in_dtor=1
-export TSAN_OPTIONS=halt_on_error=1
+reports=$work/reports
+export ASAN_OPTIONS=log_path=$reports/r:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=log_path=$reports/r:print_stacktrace=1
+export MSAN_OPTIONS=log_path=$reports/r:poison_in_dtor=1
+export TSAN_OPTIONS=log_path=$reports/r:halt_on_error=1
 
 # build WHAT FLAGS [OPTION...]
 build()
@@ -47,10 +48,11 @@ build()
 count()
 {
     local n
-    n=$(grep -cE "$reports" "$work/$1.txt") || true
+    n=$(find "$reports" -type f -size +0 | wc -l)
+    find "$reports" -type f -exec cat {} +
     ((n >= $2)) || n=$2
     ((n == 0)) || cat "$work/$1.txt"
-    echo "$1: $3 tests, $n reports"
+    echo "$1: $3 tests, $n reports, $SECONDS seconds since the first"
     total=$((total + n))
 }
 
@@ -110,8 +112,9 @@ valgrind()
         kept_pages moments pieces pruner pruner_apply pruner_plan rank report rows \
         score_errors select select_errors summary tokens values views workspace; do
         n=$((n + 1))
-        (cd "$work/valgrind/tests" && timeout 300 env valgrind -q --error-exitcode=9 \
-            --leak-check=full --errors-for-leak-kinds=all "./test_$name") \
+        (cd "$work/valgrind/tests" && timeout 300 valgrind -q --error-exitcode=9 \
+            --log-file="$reports/$name" --leak-check=full \
+            --errors-for-leak-kinds=all "./test_$name") \
             >"$work/one" 2>&1 </dev/null || {
             cat "$work/one" >>"$work/valgrind.txt"
             failed=$((failed + 1))
@@ -122,6 +125,8 @@ valgrind()
 
 [ $# -gt 0 ] || set -- address undefined memory thread valgrind
 for what; do
+    rm -rf "$reports"
+    mkdir -p "$reports"
     $what
 done
 echo "figure sanitizer_reports $total"
