@@ -110,13 +110,24 @@ void engine_require_agreement(const fuzz_engine *e)
 
 /* ---- Digest -------------------------------------------------------------- */
 
-/* FNV-1a. */
+/* FNV-1a, eight bytes at a time; high bits come down, or they would be lost. */
+static void add_word(uint64_t *digest, uint64_t word)
+{
+    *digest = (*digest ^ word) * UINT64_C(0x100000001b3);
+    *digest ^= *digest >> 32;
+}
+
 static void add(uint64_t *digest, const void *data, size_t size)
 {
     const unsigned char *bytes = data;
+    uint64_t word;
 
-    for (size_t i = 0; i < size; i++)
-        *digest = (*digest ^ bytes[i]) * UINT64_C(0x100000001b3);
+    for (; size >= sizeof word; size -= sizeof word, bytes += sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        add_word(digest, word);
+    }
+    for (; size > 0; size--)
+        add_word(digest, *bytes++);
 }
 
 static void add_floats(uint64_t *digest, const float *x, size_t at,
@@ -138,11 +149,9 @@ static void add_rows(const fuzz_engine *e, uint32_t layer, uint64_t *digest)
     for (uint32_t g = 0; g < e->n_kv_heads; g++) {
         const uint32_t count = tokens.counts[g];
         const size_t at = (size_t)g * from.capacity;
-        add(digest, &count, sizeof count);
-        for (uint32_t i = 0; i < count; i++) {
-            const uint32_t token = fuzz_token(&tokens, g, i);
-            add(digest, &token, sizeof token);
-        }
+        add_word(digest, count);
+        for (uint32_t i = 0; i < count; i++)
+            add_word(digest, fuzz_token(&tokens, g, i));
         add_floats(digest, from.intra, at, count);
         add_floats(digest, from.inter, at, count);
         add_floats(digest, from.intra_rows, at, count);
@@ -159,7 +168,7 @@ static void add_plan(const fuzz_engine *e, uint32_t layer, uint64_t *digest)
     REQUIRE(status == (e->has_plan ? CSP_OK : CSP_E_STATE),
             "pruner: plan is %s", csp_status_string(status));
     for (uint32_t i = 0; status == CSP_OK && i < kept.n_lists; i++) {
-        add(digest, &kept.counts[i], sizeof kept.counts[i]);
+        add_word(digest, kept.counts[i]);
         add(digest, kept.rows + (size_t)i * kept.capacity,
             kept.counts[i] * sizeof *kept.rows);
     }

@@ -277,12 +277,12 @@ static void spoil_memory(fuzz_input *in, fuzz_ledger *ledger)
     }
 }
 
-/* One call; several of score_all's may have gone well before one failed. */
-static void run_call(fuzz_input *in, fuzz_engine *e, fuzz_ledger *ledger,
-                     uint64_t *trace)
+/* One call, from a state of digest 'before' to the one whose digest it returns;
+   several of score_all's may have gone well before one failed. */
+static uint64_t run_call(fuzz_input *in, fuzz_engine *e, fuzz_ledger *ledger,
+                         uint64_t before, uint64_t *trace)
 {
     const uint32_t which = fuzz_below(in, N_CALLS);
-    const uint64_t before = engine_digest(e);
 
     spoil_memory(in, ledger);
     const bool healthy = ledger->fail_at == UINT32_MAX;
@@ -303,6 +303,7 @@ static void run_call(fuzz_input *in, fuzz_engine *e, fuzz_ledger *ledger,
     engine_require_agreement(e);
     fuzz_release();
     *trace = (*trace ^ after ^ (uint64_t)r.status) * UINT64_C(0x100000001b3);
+    return after;
 }
 
 static uint64_t run_program(const uint8_t *data, size_t size, csp_tier tier)
@@ -326,8 +327,9 @@ static uint64_t run_program(const uint8_t *data, size_t size, csp_tier tier)
     REQUIRE(status == CSP_OK ||
                 (status == CSP_E_MEMORY && ledger.n_live == 0 && !e.pruner),
             "pruner: not created: %s", csp_status_string(status));
+    uint64_t state = status == CSP_OK ? engine_digest(&e) : 0;
     for (int i = 0; status == CSP_OK && i < MAX_CALLS && in.at < in.size; i++)
-        run_call(&in, &e, &ledger, &trace);
+        state = run_call(&in, &e, &ledger, state, &trace);
     csp_pruner_destroy(e.pruner);
     REQUIRE(ledger.n_live == 0, "pruner: %u blocks are lost", ledger.n_live);
     return trace;
