@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh DIRECTORY [TARGET...] - the tests on other architectures, emulated by qemu
+# run.sh DIRECTORY [--quick] [TARGET...] - the tests on other architectures, emulated
+# by qemu; --quick leaves out those that take longest there
 #
 # Builds below DIRECTORY, where tools.sh was.  The digest of results that is committed
 # for this machine has to come out there as well.  A target x86_64-CPU is this machine's
@@ -25,12 +26,19 @@ options="-DCMAKE_BUILD_TYPE=Release -DCSP_BLAS=OFF -DCSP_BUILD_EXAMPLES=OFF -DCS
 
 # ---- Another architecture: all tests but these ----
 
+away='readme|cli_browser|cli_selftest|cli_sparse|huge|huge_moves|soak'
+slow='cli_faults|cli_forms|cli_report|metamorphic|pieces|pruner_budgets_random|pruner_random'
+
 without()
 {
     echo "not run on other architectures: huge, huge_moves, cli_sparse (an emulator has no"
     echo "    memory or time for them), soak (nor speed), readme, cli_browser (of this machine),"
     echo "    cli_selftest (its digest is that of the test digest)"
-    echo "run there in part: cli_faults (one call of 19 fails)"
+    if [ "$quick" = yes ]; then
+        echo "nor, as this is quick: $slow" | tr '|' ' '
+    else
+        echo "run there in part: cli_faults (one call of 19 fails)"
+    fi
 }
 
 # other TARGET
@@ -42,7 +50,7 @@ other()
         -DCMAKE_FIND_ROOT_PATH="$work/$1/root" -DCSP_DIFFERENTIAL_N=$few
     quietly cmake --build "$build" -j "$jobs"
     quietly ctest --test-dir "$build" --output-on-failure --no-tests=error \
-        --label-exclude install -E '^(readme|cli_(browser|selftest|sparse)|huge.*|soak)$' -j "$jobs"
+        --label-exclude install -E "^($away)\$" -j "$jobs"
     passed=$(grep -c ' Passed ' "$work/log")
 }
 
@@ -95,6 +103,12 @@ older()
 }
 
 shift
+quick=no
+if [ "${1:-}" = --quick ]; then
+    quick=yes
+    away="$away|$slow"
+    shift
+fi
 targets=${*:-aarch64 s390x riscv64 i686 x86_64-nehalem x86_64-haswell}
 good=0
 without
