@@ -588,9 +588,10 @@ CSP_API csp_status csp_select(const csp_importance *importance,
 CSP_API size_t csp_select_workspace_size(const csp_tokens *tokens,
                                          const csp_config *config);
 
-/* Rows one list can hold at most; 0 also if an argument is invalid.  With
-   head_floor < 1 that is what the heads share less what the others own; their
-   counts are read. */
+/* Rows one list can hold at most; 0 also for a NULL, no heads or invalid
+   settings.  Of the tokens it takes the numbers of heads and rows as they are.
+   With head_floor < 1 that is what the heads share less what the others own;
+   their counts are read. */
 CSP_API uint32_t csp_kept_bound(const csp_tokens *tokens,
                                 const csp_config *config);
 

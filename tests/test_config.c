@@ -57,6 +57,20 @@ TEST(check_config_refuses_other_struct_size)
     assert_status(csp__check_config(NULL), CSP_E_NULL);
 }
 
+TEST(checks_leave_what_other_verbs_look_at)
+{
+    csp_config c = plain();
+
+    c.block = 0;
+    c.pooling = (csp_pooling)99;
+    c.budget = 0;
+    c.sinks = 1;
+    assert_ok(csp__check_voting(&c));
+    c = plain();
+    c.n = c.decay = (double)NAN;
+    assert_ok(csp__check_selection(&c));
+}
+
 TEST(check_voting_refuses_n_that_is_no_number)
 {
     const double wrong[] = {-1.0, -1e-300, (double)NAN, (double)INFINITY,
@@ -175,6 +189,7 @@ int main(void)
         cmocka_unit_test(config_init_refuses_null),
         cmocka_unit_test(config_init_is_accepted_by_every_check),
         cmocka_unit_test(check_config_refuses_other_struct_size),
+        cmocka_unit_test(checks_leave_what_other_verbs_look_at),
         cmocka_unit_test(check_voting_refuses_n_that_is_no_number),
         cmocka_unit_test(check_voting_refuses_unknown_paths_and_tiers),
         cmocka_unit_test(check_selection_refuses_enums_out_of_range),

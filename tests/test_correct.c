@@ -366,6 +366,8 @@ TEST(correct_refuses_numbers_that_are_none)
     set_up(&f);
     f.residual[0] = -INFINITY;
     refuse(&f, CSP_E_NOT_FINITE);
+    f.sinks[0] = -INFINITY; /* of a head that dropped nothing, too */
+    refuse(&f, CSP_E_NOT_FINITE);
 }
 
 int main(void)

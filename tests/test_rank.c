@@ -287,6 +287,14 @@ TEST(auto_share_passes_over_heads_without_importance)
     assert_near(share_of(a, b, 1), 0.0, 0.0);
 }
 
+TEST(auto_share_of_negative_importance_stays_between_0_and_1)
+{
+    const float positive[] = {9, 1, 1, 9}, negative[] = {9, -0.5f, -0.5f, 9};
+
+    assert_near(share_of(negative, positive, 1), 1.0, 0.0);
+    assert_near(share_of(positive, negative, 1), 0.0, 0.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +316,8 @@ int main(void)
             units_of_exact_selection_refuse_too_many_protected_blocks),
         cmocka_unit_test(auto_share_is_the_mean_over_heads_of_candidates),
         cmocka_unit_test(auto_share_passes_over_heads_without_importance),
+        cmocka_unit_test(
+            auto_share_of_negative_importance_stays_between_0_and_1),
     };
 
     return RUN(tests);

@@ -198,6 +198,17 @@ TEST(select_refuses_missing_weights_only_where_wanted)
     refuse(&f, CSP_E_NULL);
 }
 
+TEST(select_looks_at_no_weights_that_are_not_wanted)
+{
+    fixture f;
+    set_up(&f);
+    f.config.budget = 2;
+    for (size_t i = 0; i < KEYS; i++)
+        f.norm[i] = f.intra_rows[i] = f.inter_rows[i] = NAN;
+
+    assert_ok(choose(&f));
+}
+
 TEST(select_refuses_wrong_numbers_of_lists)
 {
     fixture f;
@@ -292,6 +303,7 @@ int main(void)
         cmocka_unit_test(kept_bound_without_heads_is_zero),
         cmocka_unit_test(select_refuses_null),
         cmocka_unit_test(select_refuses_missing_weights_only_where_wanted),
+        cmocka_unit_test(select_looks_at_no_weights_that_are_not_wanted),
         cmocka_unit_test(select_refuses_wrong_numbers_of_lists),
         cmocka_unit_test(select_refuses_a_shared_list_for_different_counts),
         cmocka_unit_test(select_refuses_bad_settings),

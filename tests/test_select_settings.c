@@ -63,6 +63,26 @@ TEST(select_auto_share_of_a_union_shares_its_lists)
     assert_keeps(&f, 0, 1, 2); /* inter has no mass: all three by intra */
 }
 
+/* One sum is negative, so that inter / (intra + inter) is not in 0..1. */
+TEST(select_auto_share_of_negative_importance_is_all_or_nothing)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        fixture f;
+        set_up(&f);
+        for (uint32_t row = 0; row < KEYS; row++) {
+            f.intra[row] = i == 0 ? -0.5f : 1.0f + (float)row;
+            f.inter[row] = i == 0 ? 1.0f + (float)row : -0.5f;
+        }
+        f.config.budget = 4;
+        f.config.auto_share = true;
+
+        assert_keeps(&f, 4, 5, 6, 7);
+        assert_int_equal(f.reasons[0],
+                         i == 0 ? CSP_REASON_INTER : CSP_REASON_INTRA);
+        assert_int_equal(f.rows[4], 77);
+    }
+}
+
 /* ---- Heads --------------------------------------------------------------- */
 
 TEST(select_per_head_ranks_each_by_itself)
@@ -234,6 +254,8 @@ int main(void)
         cmocka_unit_test(select_auto_share_rounds_to_the_nearest),
         cmocka_unit_test(select_auto_share_is_one_for_all_heads),
         cmocka_unit_test(select_auto_share_of_a_union_shares_its_lists),
+        cmocka_unit_test(
+            select_auto_share_of_negative_importance_is_all_or_nothing),
         cmocka_unit_test(select_per_head_ranks_each_by_itself),
         cmocka_unit_test(select_per_head_follows_counts),
         cmocka_unit_test(select_shared_list_adds_heads),
