@@ -71,6 +71,8 @@ test:
 	@$(CMAKE) -S . -B build/test -DCMAKE_BUILD_TYPE=Release $(QUIETLY)
 	@$(CMAKE) --build build/test -j $(JOBS) $(QUIETLY)
 	@cd build/test && ctest --output-on-failure --no-tests=error -j $(JOBS)
+	@[ "$$(uname -m)" != x86_64 ] || grep -qw avx512f /proc/cpuinfo || \
+	    echo 'no AVX-512 on this CPU: kernels for it NOT TESTED'
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	    command -v google-chrome >/dev/null || \
 	    echo 'no Chromium: NOT TESTED in a browser; make test-report gets one'

@@ -201,6 +201,9 @@ int main(int argc, char **argv)
     const int failed =
         cmocka_run_group_tests_name("guard_pages", tests, set_up_slots, NULL);
     if (all_places)
-        printf("figure guard_page_calls %" PRIu64 "\n", n_calls);
+        printf("tiers: scalar%s%s%s\nfigure guard_page_calls %" PRIu64 "\n",
+               csp_has_tier(CSP_TIER_AVX2) ? ", avx2" : "",
+               csp_has_tier(CSP_TIER_AVX512) ? ", avx512" : "",
+               csp_has_tier(CSP_TIER_NEON) ? ", neon" : "", n_calls);
     return failed != 0;
 }
