@@ -196,7 +196,7 @@ MUTANTS = 300
 # In pieces: MUTATE_SECONDS=500 stops then, and the next run goes on.
 mutate:
 	@mkdir -p build
-	@.ci/need libc6-dev cmake g++ libcmocka-dev python3 python3-venv
+	@.ci/need libc6-dev cmake g++ libcmocka-dev libcjson-dev python3 python3-venv
 	@tests/mutate/run.sh build/mutate $(MUTANTS) $(JOBS)
 
 SOAK_MINUTES = 10

@@ -1,14 +1,13 @@
 """mutants.py N SEED RULES OUT FILE... - which changes to try
 
 Lets universalmutator list every change that RULES make in each FILE, puts them into
-an order drawn from SEED, and writes them to OUT/candidates/NAME: a line number, a tab
+an order drawn from SEED, and writes them to OUT/candidates/FILE: a line number, a tab
 and the changed line each.  OUT/quotas has how many of N each file is to have, in
 proportion to its lines that can be changed; the first so many that compile and make
 other code are taken.
 """
 
 import contextlib
-import os
 import random
 import sys
 
@@ -21,7 +20,7 @@ def candidates(path, rules, seed):
     with contextlib.redirect_stdout(sys.stderr):
         found = mutator.mutants_regexp(source, ruleFiles=[rules], ignorePatterns=[])
     lines = sorted({(mutant[0], mutant[1].rstrip("\n")) for mutant in found})
-    random.Random(f"{seed} {os.path.basename(path)}").shuffle(lines)
+    random.Random(f"{seed} {path}").shuffle(lines)
     return len({number for number, _ in lines}), lines
 
 
@@ -39,9 +38,8 @@ def main():
     n, seed, rules, out = int(sys.argv[1]), *sys.argv[2:5]
     sizes = {}
     for path in sys.argv[5:]:
-        name = os.path.basename(path)
-        sizes[name], lines = candidates(path, rules, seed)
-        with open(f"{out}/candidates/{name}", "w") as file:
+        sizes[path], lines = candidates(path, rules, seed)
+        with open(f"{out}/candidates/{path}", "w") as file:
             file.writelines(f"{number}\t{text}\n" for number, text in lines)
     if not any(sizes.values()):
         sys.exit("nothing to change")

@@ -22,10 +22,10 @@ esac
 differs()
 {
     local into=$1 source object changed=1
-    mkdir -p "$into.new"
+    mkdir -p "$into.new/cli/digest"
     for source in $sources; do
         object=$into.new/${source%.c}.o
-        (cd "$work" && $MUTATE_CC -c "src/$source" -o "../../$object") 2>/dev/null ||
+        (cd "$work" && $MUTATE_CC -c "src/$source" -o "$MUTATE_DIR/$object") 2>/dev/null ||
             return 1
         if cmp -s "$object" "base/${source%.c}.o"; then rm "$object"; else changed=0; fi
     done

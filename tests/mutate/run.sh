@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # run.sh DIRECTORY N JOBS - how many of N small changes of src/ the tests notice
 #
-# Each mutant is one changed line (c.rules), chosen by SEED among all files by their
-# size; kernels that cannot run here are left out.  Its objects go into a shared
-# library, against which the test programs are run.  Survivors are printed; those in
-# equivalent.txt cannot be told from the original.  MUTATE_SECONDS=S stops after so
-# long; the next run goes on.  A killed mutant stays killed until its file changes, so
-# start with an empty DIRECTORY for a figure to quote.
+# Each mutant is one changed line (c.rules), chosen by SEED among all files of the
+# library and of the program csp by their size; kernels that cannot run here are left
+# out.  Its objects go into a shared library, against which the test programs are run:
+# those of the library or, for src/cli/, those of the program.  Survivors are printed;
+# those in equivalent.txt cannot be told from the original.  MUTATE_SECONDS=S stops
+# after so long; the next run goes on.  A killed mutant stays killed until its file
+# changes, so start with an empty DIRECTORY for a figure to quote.
 set -euo pipefail
 unset MAKEFLAGS MFLAGS MAKELEVEL
+export LC_ALL=C
 
 here=$(cd "$(dirname "$0")" && pwd)
 export MUTATE_ROOT=${here%/tests/mutate}
@@ -17,22 +19,27 @@ export MUTATE_DIR=$(cd "$1" && pwd)
 n=$2 jobs=$3 seed=${SEED:-1}
 export MUTATE_UNTIL=0
 [ "${MUTATE_SECONDS:-0}" -gt 0 ] && MUTATE_UNTIL=$(($(date +%s) + MUTATE_SECONDS))
-export MUTATE_CC="cc -std=c11 -O1 -fPIC -ffp-contract=off -w -I$MUTATE_ROOT/include"
+export MUTATE_CC="cc -std=c11 -O1 -fPIC -ffp-contract=off -w -I$MUTATE_ROOT/include \
+    -Isrc/cli -Isrc/cli/digest -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64"
 cd "$MUTATE_DIR"
-mkdir -p base candidates picked pick objects results programs
+# Files have paths below src/ as their names, such as cli/npy.c, here as well.
+for kind in base candidates picked objects results; do
+    mkdir -p "$kind/cli/digest"
+done
 
 quietly() { "$@" >log 2>&1 </dev/null || { cat log; echo "failed: $*"; exit 1; }; }
 
 # ---- What is changed ----
 
-case $(uname -m) in
-x86_64) away='kernels_neon\.c' ;;
-aarch64) away='kernels_avx2\.c|kernels_avx512\.c' ;;
-*) away='kernels_neon\.c|kernels_avx2\.c|kernels_avx512\.c' ;;
-esac
-away="$away|kernels_blas\.c" # not in the objects that are made here
-files=$(cd "$MUTATE_ROOT/src" && ls -- *.[ch] | grep -vE "^($away)$")
-echo "left out: $(echo "$away" | tr -d '\\' | tr '|' ' ')"
+away=kernels_blas.c # not in the objects that are made here
+leave_out() { away="$away $*"; }
+can() { grep -qw "$1" /proc/cpuinfo 2>/dev/null; }
+[ "$(uname -m)" = aarch64 ] || leave_out kernels_neon.c
+[ "$(uname -m)" = x86_64 ] && can avx2 || leave_out kernels_avx2.c
+[ "$(uname -m)" = x86_64 ] && can avx512f || leave_out kernels_avx512.c
+files=$(cd "$MUTATE_ROOT/src" && find . -name '*.[ch]' | sed 's|^\./||' | sort |
+    grep -vxF "$(echo "$away" | tr ' ' '\n')")
+echo "left out: $away"
 
 [ -e venv/ready ] || {
     quietly python3 -m venv venv
@@ -41,59 +48,10 @@ echo "left out: $(echo "$away" | tr -d '\\' | tr '|' ' ')"
 }
 (cd "$MUTATE_ROOT/src" && "$MUTATE_DIR/venv/bin/python" -B "$here/mutants.py" \
     "$n" "$seed" "$here/c.rules" "$MUTATE_DIR" $files) 2>log || { cat log; exit 1; }
-echo "$(cat candidates/* | wc -l) changes in $(echo $files | wc -w) files"
+echo "$(cut -d' ' -f1 quotas | sed 's|^|candidates/|' | xargs cat | wc -l) changes in" \
+    "$(wc -l <quotas) files"
 
-(cd "$MUTATE_ROOT" && for source in src/*.c; do
-    $MUTATE_CC -MM "$source" | tr -s ' \\' '\n' | awk -v c="${source#src/}" \
-        'sub("^src/", "") && /\.h$/ { print c, $0 }'
-done) >dependents
-
-# ---- The original: objects, test programs, how long they take ----
-
-sum=$(cat "$MUTATE_ROOT"/src/*.[ch] | cksum)
-if [ "$sum" != "$(cat base/sum 2>/dev/null)" ]; then
-    (cd "$MUTATE_ROOT" && for source in src/*.c; do
-        $MUTATE_CC -c "$source" -o "$MUTATE_DIR/base/$(basename "$source" .c).o"
-    done)
-    cc -shared -o programs/libcsp_mutant.so base/*.o -lm
-    echo "$sum" >base/sum
-    rm -f times
-fi
-
-tests=$(sed -n 's/^csp_test(\([a-z_]*\).*/\1/p' "$MUTATE_ROOT/tests/CMakeLists.txt" |
-    grep -v ^huge)
-echo 'differential --n 400' >arguments
-build_tests()
-{
-    local test objects program
-    quietly cmake -S "$MUTATE_ROOT" -B tests -DCMAKE_BUILD_TYPE= -DCMAKE_C_FLAGS=-O1 \
-        -DCSP_BLAS=OFF -DCSP_BUILD_CLI=OFF -DCSP_BUILD_EXAMPLES=OFF \
-        -DBUILD_SHARED_LIBS=OFF
-    quietly cmake --build tests -j "$jobs" --target $(printf 'test_%s ' $tests)
-    for test in $tests; do
-        program=tests/tests/test_$test
-        [ "programs/$test" -nt "$program" ] && continue
-        objects=$(find "tests/tests/CMakeFiles/test_$test.dir" -name '*.o')
-        cc -o "programs/$test" $objects tests/tests/libcsp_test_support.a \
-            "$(find tests -name libcsp_digest.a)" -Lprograms -lcsp_mutant -lcmocka \
-            -lm -pthread
-        touch programs/stamp
-    done
-}
-sum=$(cd "$MUTATE_ROOT" && cat tests/*.[ch] tests/CMakeLists.txt src/cli/digest/* | cksum)
-if [ "$sum" != "$(cat programs/sum 2>/dev/null)" ]; then
-    build_tests
-    echo "$sum" >programs/sum
-fi
-
-[ times -nt programs/stamp ] || for test in $tests; do
-    begin=$(date +%s%N)
-    LD_LIBRARY_PATH=programs "programs/$test" \
-        $(awk -v t="$test" '$1 == t { print $2, $3 }' arguments) >log 2>&1 </dev/null ||
-        { cat log; echo "fails without a change: $test"; exit 1; }
-    echo "$((($(date +%s%N) - begin) / 1000000)) $test"
-done >times.new
-[ times -nt programs/stamp ] || sort -n times.new >times
+"$here/originals.sh" "$jobs"
 
 # ---- The mutants ----
 

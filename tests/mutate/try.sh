@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # try.sh KEY FILE - run the tests against mutant KEY of FILE, until one fails
 #
-# First those that concern the file, then all others: results/KEY says `killed TEST`,
-# `hung TEST`, which counts as well, or `survived`, which every test agrees to.
+# First those that concern the file, then all others of the library or the program:
+# results/KEY says `killed TEST`, `hung TEST`, which counts as well, or `survived`,
+# which every test agrees to.
 set -u
 cd "$MUTATE_DIR" || exit 1
 key=$1 file=$2
+here=$MUTATE_ROOT/tests/mutate
 result=results/$key
 
 # A survivor is tried again when a test is newer.
@@ -17,34 +19,34 @@ fi
 
 # What the shell says of tests that crash is of no interest.
 exec 2>>try.log
-ulimit -c 0
-ulimit -v 8000000
-library=$(mktemp -d)
-trap 'rm -rf "$library"' EXIT
-objects=
-for object in base/*.o; do
-    [ -e "objects/$key/${object#base/}" ] && object=objects/$key/${object#base/}
-    objects="$objects $object"
-done
-cc -shared -o "$library/libcsp_mutant.so" $objects -lm || exit 1
+linked=$(mktemp -d)
+trap 'rm -rf "$linked"' EXIT
+chmod 755 "$linked"
+"$here/link.sh" "$linked" "$key" || exit 1
 
 # Tests for this file first; the table has those that are not named after it.
 order()
 {
-    local stem=${file%.*}
-    awk -v f="$file" '$1 == f { for (i = 2; i <= NF; i++) print $i }' \
-        "$MUTATE_ROOT/tests/mutate/tests.txt"
-    awk -v t="$stem" 'index($2, t) == 1 { print $2 }' times
-    printf '%s\n' differential golden
-    awk '{ print $2 }' times
+    local stem=${file##*/}
+    awk -v f="$file" '$1 == f { for (i = 2; i <= NF; i++) print $i }' "$here/tests.txt"
+    case $file in
+    cli/*)
+        awk -v t="${stem%.*}" \
+            'index($2, "cli_" t) == 1 || index($2, "fuzz_" t) == 1 { print $2 }' times
+        awk '$2 ~ /^(cli|fuzz)_/ { print $2 }' times
+        ;;
+    *)
+        awk -v t="${stem%.*}" 'index($2, t) == 1 { print $2 }' times
+        printf '%s\n' differential golden
+        awk '$2 !~ /^(cli|fuzz)_/ { print $2 }' times
+        ;;
+    esac
 }
 
 verdict=survived
 for test in $(order | awk '!seen[$0]++'); do
-    limit=$(awk -v t="$test" '$2 == t { print int($1 / 100) + 5 }' times)
-    LD_LIBRARY_PATH=$library timeout -k 1 "$limit" "programs/$test" \
-        $(awk -v t="$test" '$1 == t { print $2, $3 }' arguments) \
-        >/dev/null 2>&1 </dev/null
+    seconds=$(awk -v t="$test" '$2 == t { print int($1 / 100) + 5 }' times)
+    "$here/one.sh" "$test" "$linked" "$seconds" >/dev/null 2>&1
     case $? in
     0) ;;
     124 | 137) verdict="hung $test"; break ;;
