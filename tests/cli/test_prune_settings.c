@@ -169,6 +169,22 @@ TEST(prune_divides_the_rest_by_a_share)
     cJSON_Delete(root);
 }
 
+/* The last of five rows is then of the last token that there can be. */
+TEST(prune_takes_queries_up_to_the_last_token)
+{
+    command_line line = start();
+
+    add_out(&line);
+    add_word(&line, "--budget=8");
+    add_word(&line, "--first-query=4294967290");
+    assert_runs(&line);
+
+    cJSON *root = json_output("out/summary.json");
+    assert_near(find(root, "shape", "first_query")->valuedouble, 4294967290.0,
+                0.0);
+    cJSON_Delete(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +195,7 @@ int main(void)
         with_files(prune_weighs_values_by_norm_or_by_distance),
         with_files(prune_is_plain_without_a_preset),
         with_files(prune_divides_the_rest_by_a_share),
+        with_files(prune_takes_queries_up_to_the_last_token),
     };
 
     return RUN(tests);

@@ -58,6 +58,18 @@ TEST(report_grid_stays_small_for_any_shape)
         }
 }
 
+/* 512 bins of 32 heads with two digits take 84,000 bytes a layer. */
+TEST(report_grid_has_two_digits_while_there_is_room)
+{
+    const report_shape small = shape_of(18, 32, 200000);
+    const report_shape large = shape_of(32, 32, 200000);
+
+    assert_int_equal(report_grid_of(&small).digits, 2);
+    assert_int_equal(report_grid_of(&small).n_bins, 512);
+    assert_int_equal(report_grid_of(&large).digits, 1);
+    assert_int_equal(report_grid_of(&large).n_bins, 512);
+}
+
 /* Three heads, ten tokens in bins of four: the last has two. */
 enum { HEADS = 3, KEYS = 10 };
 
@@ -165,6 +177,7 @@ int main(void)
         cmocka_unit_test(report_grid_of_a_short_prompt_is_its_tokens),
         cmocka_unit_test(report_grid_covers_every_token_once),
         cmocka_unit_test(report_grid_stays_small_for_any_shape),
+        cmocka_unit_test(report_grid_has_two_digits_while_there_is_room),
         cmocka_unit_test(report_bins_hold_means_and_counts),
         cmocka_unit_test(report_bins_hold_masses_of_kept_tokens),
         cmocka_unit_test(report_bins_split_tokens_by_modality_and_reason),

@@ -45,9 +45,19 @@ TEST(text_string_cannot_end_its_element)
 
 TEST(text_string_keeps_utf8_and_nothing_else)
 {
-    static const char *const bad[] = {
-        "\x80", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-        "\xff", "\xe2\x82"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\xaf",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xff",
+                                      "\xe2\x82",
+                                      "\xc1\xbf",
+                                      "\xe0\x9f\xbf",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf5\x80\x80\x80",
+                                      "\xf0\x9f\x98",
+                                      "\xc3"};
 
     assert_string_equal(
         written(put_string, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"),
@@ -62,6 +72,14 @@ TEST(text_string_keeps_utf8_and_nothing_else)
 static void put_number(report_text *t, const void *argument)
 {
     text_number(t, *(const double *)argument);
+}
+
+TEST(text_string_goes_on_behind_what_is_no_utf8)
+{
+    assert_string_equal(written(put_string, "\x80"
+                                            "a\xc3"
+                                            "b\xff\xc3\xa9"),
+                        "\"\\ufffda\\ufffdb\\ufffd\xc3\xa9\"");
 }
 
 TEST(text_number_is_json)
@@ -130,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_string_cannot_end_its_element),
         cmocka_unit_test(text_string_keeps_utf8_and_nothing_else),
+        cmocka_unit_test(text_string_goes_on_behind_what_is_no_utf8),
         cmocka_unit_test(text_number_is_json),
         cmocka_unit_test(text_digits_are_those_of_base64),
         cmocka_unit_test(text_base64_has_the_vectors_of_rfc_4648),

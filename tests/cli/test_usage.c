@@ -43,7 +43,7 @@ static const refusal refusals[] = {
     {"SCORES --budget 5 --threads 257", 1, "--threads"},
     {"SCORES --budget 5 --kv-heads 0", 1, "--kv-heads"},
     {"SCORES --budget 5 --kv-heads 3", 1, "no multiple"},
-    {"SCORES --budget 5 --first-query 4294967294", 1, "--first-query"},
+    {"SCORES --budget 5 --first-query 4294967291", 1, "--first-query"},
     /* words */
     {"SCORES --budget 5 --kind softmax", 1, "expected one of logits, probs"},
     {"SCORES --budget 5 --mask none", 1, "expected one of causal, full"},
