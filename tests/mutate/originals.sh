@@ -29,6 +29,7 @@ tests="$(names . '' csp_test | grep -v ^huge)
 
 {
     echo 'differential --n 400'
+    echo 'cli_faults --every 3' # of ten thousand runs
     for test in $(printf '%s\n' $tests | grep ^fuzz_); do
         echo "$test $MUTATE_ROOT/tests/fuzz/corpus/${test#fuzz_}"
     done
