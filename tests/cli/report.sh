@@ -24,6 +24,13 @@ refuses()
 # The tokens by modality and reason, layer after layer.
 splits() { grep -o '"split":[^a-z]*' "$1"; }
 
+# All numbers that do not need the scores.
+numbers()
+{
+    grep -oE '"(mean_)?int(ra|er)":\{"levels[^}]*|"kept":"[^"]*' "$1"
+    grep -oE '"(mass|split|sinks)":\[[][0-9.,e+nul-]*\]' "$1"
+}
+
 rm -rf "$work" && mkdir -p "$work" && cd "$work" || exit 1
 "$sample" 3 4 12 200 >scores.npy || exit 1
 input="scores.npy --dtype bf16 --spans 12:87=image,100:175=image,190:195=audio"
@@ -45,6 +52,10 @@ for method in "--budget 25% --sinks 2 --recent 8 --inter-share auto" \
     splits c.html >c
     [ "$(wc -l <a)" = 3 ] || bad "no three layers: $method"
     cmp -s a c || bad "the folder has other reasons: $method"
+    numbers a.html >a
+    numbers c.html >c
+    [ "$(wc -l <a)" = 24 ] || bad "no three layers of numbers: $method"
+    cmp -s a c || bad "the folder has other numbers: $method"
     grep -q '"gap":' a.html || bad "no gap from scores: $method"
     grep -q '"gap":' c.html && bad "a gap from a folder: $method"
 done

@@ -99,6 +99,24 @@ TEST(probabilities_are_told_by_their_sums)
     cJSON_Delete(object);
 }
 
+/* A number may be above 1 by what a row's sum may. */
+TEST(a_probability_may_be_all_of_its_row)
+{
+    const float x[] = {1.0f, 0.0f, 0.0f, 1.0009f};
+    const float y[] = {1.0f, 0.0f, 0.0f, 1.0011f};
+
+    write_numbers("f4", "(2, 2)", x, sizeof x);
+    cJSON *object = inspect(NULL, NULL);
+    assert_text(object, "rows_are", "probabilities");
+    assert_near(number(object, "mean_entropy_nats"), 0.0, 0.0);
+    cJSON_Delete(object);
+
+    write_numbers("f4", "(2, 2)", y, sizeof y);
+    object = inspect(NULL, NULL);
+    assert_text(object, "rows_are", "unknown");
+    cJSON_Delete(object);
+}
+
 TEST(rows_above_1_are_no_probabilities)
 {
     const float x[] = {0.5f, 0.5f, 0.0f, 0.5f, 0.5f, 0.25f};
@@ -125,6 +143,14 @@ TEST(rows_are_what_the_option_says)
     object = inspect("--kind", "probs");
     assert_text(object, "rows_are", "probabilities");
     assert_true(is_null(object, "mean_entropy_nats"));
+    cJSON_Delete(object);
+
+    /* A row that is none leaves no mean, also not of others. */
+    const float z[] = {0.5f, 0.5f, 2.0f, -1.0f};
+    write_numbers("f4", "(2, 2)", z, sizeof z);
+    object = inspect("--kind", "probs");
+    assert_true(is_null(object, "mean_entropy_nats"));
+    assert_near(number(object, "entropy_rows"), 0, 0.0);
     cJSON_Delete(object);
 }
 
@@ -321,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_have_the_entropy_of_their_softmax),
         cmocka_unit_test(probabilities_are_told_by_their_sums),
+        cmocka_unit_test(a_probability_may_be_all_of_its_row),
         cmocka_unit_test(rows_above_1_are_no_probabilities),
         cmocka_unit_test(rows_are_what_the_option_says),
         cmocka_unit_test(keys_and_values_are_no_attention),

@@ -107,6 +107,7 @@ static const refusal refusals[] = {
     {"SCORES --budget 5 --spans-file BAD4", 2, "expected a list"},
     {"SCORES --budget 5 --spans-file BAD5", 2, "begins before"},
     {"SCORES --budget 5 --spans-file BAD6", 2, "item 2 is not"},
+    {"SCORES --budget 5 --spans-file LONG", 2, "1048577 bytes, expected at"},
     /* output */
     {"SCORES --budget 5 --out NOWHERE/deep", 3, "cannot be made"},
     {"SCORES --budget 5 --out SPANS", 3, "is no folder"},
@@ -129,6 +130,18 @@ static void write_bad_spans(const folder *f)
     write_text(f, "BAD4", "{\"spans\": [[1, 3, 1]]}");
     write_text(f, "BAD5", "[[1, 3, 1], [2, 4, 1]]");
     write_text(f, "BAD6", "[[1, 3, 1], [5, 9007199254740992, 1]]");
+}
+
+/* Spans behind so many blanks that they make a MiB and a byte. */
+static void write_long_spans(const folder *f)
+{
+    static char text[(1 << 20) + 1];
+    static const char spans[] = "[[1, 3, 1]]";
+    const size_t n = sizeof text - (sizeof spans - 1);
+
+    memset(text, ' ', n);
+    memcpy(text + n, spans, sizeof spans - 1);
+    write_bytes(in_folder(f, "LONG"), text, sizeof text);
 }
 
 static void write_files(const folder *f)
@@ -154,6 +167,7 @@ static void write_files(const folder *f)
     write_f32(in_folder(f, "FLOATS"), 3, small, floats, COUNT(floats));
     write_npy(in_folder(f, "TALL"), "<f4", false, 3, tall, zeros, 24);
     write_bad_spans(f);
+    write_long_spans(f);
     assert_int_equal(mkdir(in_folder(f, "FOLDER"), 0700), 0);
     /* A folder stands where a file would. */
     assert_int_equal(mkdir(in_folder(f, "FULL"), 0700), 0);
