@@ -128,6 +128,24 @@ TEST(prune_weighs_values_by_norm_or_by_distance)
     }
 }
 
+/* Their mean needs more room than the scores. */
+TEST(prune_weighs_wide_values_by_distance)
+{
+    enum { WIDE = 3000 };
+    static const uint32_t shape[] = {LAYERS, 2, KEYS, WIDE};
+    static float x[LAYERS * 2 * KEYS * WIDE];
+    command_line line = start();
+
+    write_f32(in_folder(&the_folder, "values.npy"), 4, shape, x, COUNT(x));
+    add_values(&line);
+    add_out(&line);
+    add_word(&line, "--budget=8");
+    add_word(&line, "--weights=value-distance");
+    assert_runs(&line);
+
+    assert_each_keeps(8);
+}
+
 TEST(prune_is_plain_without_a_preset)
 {
     command_line line = start();
@@ -193,6 +211,7 @@ int main(void)
         with_files(prune_runs_every_preset),
         with_files(prune_options_go_over_a_preset),
         with_files(prune_weighs_values_by_norm_or_by_distance),
+        with_files(prune_weighs_wide_values_by_distance),
         with_files(prune_is_plain_without_a_preset),
         with_files(prune_divides_the_rest_by_a_share),
         with_files(prune_takes_queries_up_to_the_last_token),
