@@ -67,6 +67,12 @@ rm out/reasons.npy
 splits c.html | grep -q '\[[0-9]*,2,0,0,0,0,0,[0-9]*\]' || bad "protected tokens are lost"
 "$csp" prune $input --budget 20 --sinks 2 --out out >stdout || bad "prune"
 
+# A span of all tokens.
+"$csp" prune scores.npy --dtype bf16 --spans 0:200=image --budget 20 --out whole >stdout ||
+    bad "prune of an image alone"
+"$csp" report whole -o c.html || bad "report of an image alone"
+grep -q '"spans":\[\[0,200,1\]\]' c.html || bad "the only span is lost"
+
 # What weighs, whether of norms or of distances.
 for weight in norm distance; do
     rm -rf weighed && cp -r out weighed
@@ -131,7 +137,8 @@ for change in 's/"keys":[^,]*/"keys": 0/' 's/"keys":[^,]*/"keys": 1e12/' \
     's/"keys":[^,]*/"keys": "200"/' 's/"kv_heads":[^,]*/"kv_heads": 3/' \
     's/"budget":[^,]*/"budget": -1/' 's/"block":[^,]*/"block": 0/' \
     's/"n":[^,]*/"n": null/' 's/"scope":[^,]*/"scope": "all"/' \
-    's/"parameters"/"p"/' 's/"shape"/"s"/' 's/"scores"/"s"/'; do
+    's/"auto_share":[^,]*/"auto_share": 1/' 's/"parameters"/"p"/' 's/"shape"/"s"/' \
+    's/"scores"/"s"/'; do
     sed "$change" out/summary.json | broken summary.json expected
 done
 sed 's/"keys":[^,]*/"keys": 199/' out/summary.json | broken summary.json 'spans\|goes\|go with'

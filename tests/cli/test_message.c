@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 TEST(message_is_one_line_of_printable_ascii)
 {
@@ -84,6 +85,8 @@ TEST(progress_is_silent_where_there_is_no_terminal)
 /* What a process that shows progress and fails writes to a terminal. */
 static const char *run_at_terminal(void)
 {
+    static const struct timespec longer_than_a_bar_stands = {.tv_nsec =
+                                                                 120000000};
     static char text[4096];
     size_t used = 0;
     ssize_t n;
@@ -97,6 +100,8 @@ static const char *run_at_terminal(void)
         const int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
         dup2(terminal, STDERR_FILENO);
         progress("x\x1bz", 1, 4);
+        nanosleep(&longer_than_a_bar_stands, NULL);
+        progress("x\x1bz", 2, 4);
         progress("x\x1bz", 4, 4);
         _exit((int)fail_with(BAD_INPUT, "at the end"));
     }
@@ -116,6 +121,7 @@ TEST(progress_is_shown_at_a_terminal_and_makes_room_for_messages)
 {
     assert_string_equal(run_at_terminal(),
                         "\rx\\x1bz [#######                       ]  25%"
+                        "\rx\\x1bz [###############               ]  50%"
                         "\rx\\x1bz [##############################] 100%"
                         "\r\x1b[Kcsp: at the end\r\n");
 }

@@ -163,6 +163,19 @@ TEST(folder_and_files_are_named)
                    "importance.npy, reasons.npy, summary.json\n");
 }
 
+TEST(names_of_any_length_are_cut)
+{
+    char name[3000];
+
+    make_summary();
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    options.scores = name;
+
+    assert_printed(": f32 [2][8][3][10], 2 KV heads");
+    assert_int_equal(strspn(command_output, "x"), 2044);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +184,7 @@ int main(void)
         cmocka_unit_test(mass_that_is_nowhere_is_none),
         cmocka_unit_test(modalities_beyond_the_seventh_are_together),
         cmocka_unit_test(folder_and_files_are_named),
+        cmocka_unit_test(names_of_any_length_are_cut),
     };
 
     return RUN(tests);
