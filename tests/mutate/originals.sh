@@ -72,7 +72,7 @@ fi
 csp=$MUTATE_DIR/tests/src/cli/csp
 link_programs()
 {
-    local test target
+    local test target script
     cc -o "$csp" -Lprograms -Wl,--no-as-needed -lcsp_mutant -lcjson -lm -pthread
     for test in $tests; do
         target=$(target "$test")
@@ -87,10 +87,12 @@ link_programs()
         touch programs/stamp
     done
     for test in $scripts; do
-        printf '#!/bin/sh\nexec %s %s "$PWD/folder" %s\n' \
-            "$MUTATE_ROOT/tests/cli/${test#cli_}.sh" "$csp" \
+        script=$MUTATE_ROOT/tests/cli/${test#cli_}.sh
+        [ "programs/$test" -nt "$script" ] && continue
+        printf '#!/bin/sh\nexec %s %s "$PWD/folder" %s\n' "$script" "$csp" \
             "$MUTATE_DIR/tests/tests/cli/sample_scores" >"programs/$test"
         chmod +x "programs/$test"
+        touch programs/stamp
     done
 }
 if [ "$sum" != "$(cat programs/sum 2>/dev/null)" ]; then
