@@ -3,9 +3,9 @@
 set -u
 
 csp=$1 work=$2 sample=$3
-failed=0
 
-bad() { echo "FAILED: $*"; failed=1; }
+# In a file, as some are called behind a pipe, in a shell of its own.
+bad() { echo "FAILED: $*" | tee -a failures; }
 
 # refuses CODE WHAT COMMAND...: this code, one line that says WHAT, and no file left.
 refuses()
@@ -172,4 +172,4 @@ refuses 1 '--lse' "$csp" gap $input --kind probs
 refuses 2 'scores.npy: layer 0 has negative numbers' "$csp" gap $input --kind probs --n 0
 refuses 3 'nowhere' "$csp" gap $input --plot nowhere/gap.svg
 
-exit $failed
+[ ! -e failures ]

@@ -1,8 +1,9 @@
 /*
  * test_selftest.c - tiers are told right from wrong
  */
-#include "test.h"
+#include "cli_test.h"
 
+#include "commands.h"
 #include "digest.h"
 #include "pool.h"
 #include "selftest.h"
@@ -26,11 +27,12 @@ static bool agrees(uint64_t record, char *text, size_t size)
 
 TEST(selftest_agrees_with_the_record)
 {
-    char text[1024];
+    const char *arguments[] = {"selftest", NULL};
 
-    assert_true(agrees(DIGEST_RECORDED, text, sizeof text));
-    assert_non_null(strstr(text, "  as recorded"));
-    assert_null(strstr(text, "DIFFERS"));
+    assert_int_equal(run_command(command_selftest, arguments), DONE);
+
+    assert_non_null(strstr(command_output, "  as recorded"));
+    assert_null(strstr(command_output, "DIFFERS"));
 }
 
 TEST(selftest_finds_a_tier_that_differs)
@@ -42,11 +44,25 @@ TEST(selftest_finds_a_tier_that_differs)
     assert_null(strstr(text, "as recorded"));
 }
 
+TEST(selftest_takes_no_arguments)
+{
+    const char *help[] = {"selftest", "--help", NULL};
+    const char *other[] = {"selftest", "--fast", NULL};
+
+    assert_int_equal(run_command(command_selftest, help), DONE);
+    assert_non_null(strstr(command_output, "usage: csp selftest\n"));
+    assert_null(strstr(command_output, "recorded"));
+    catch_errors();
+    assert_int_equal(run_command(command_selftest, other), BAD_USAGE);
+    assert_message(caught_errors(), "unknown argument --fast");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(selftest_agrees_with_the_record),
         cmocka_unit_test(selftest_finds_a_tier_that_differs),
+        cmocka_unit_test(selftest_takes_no_arguments),
     };
 
     return RUN(tests);
