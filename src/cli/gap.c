@@ -1,8 +1,8 @@
 /*
  * gap.c - csp gap: how intra and inter attention are distributed
  *
- * The scores are read like those that are pruned, a layer at a time; the
- * densities of all layers are kept, for the plots to have one scale.
+ * The scores are read like those that are pruned, a layer at a time; what was
+ * counted of all layers is kept, for the plots to have one scale.
  */
 #include "gap.h"
 
@@ -81,10 +81,13 @@ static outcome count_layer(const prune_input *in, const gap *g, uint32_t layer,
                            &tokens, g->n);
     if (result == DONE)
         gap_finish(counter, &g->layers[layer]);
+    g->layers[layer].intra = g->layers[layer].inter = NULL; /* the counter's */
+    if (result == DONE && g->store != NULL)
+        result = gap_store_keep(g->store, layer, counter);
     return result;
 }
 
-static outcome count_all(const prune_input *in, gap *g)
+static outcome count_all(const prune_input *in, bool draws, gap *g)
 {
     gap_counter *counter = NULL;
     outcome result = gap_counter_create(in->n_keys, &counter);
@@ -93,6 +96,8 @@ static outcome count_all(const prune_input *in, gap *g)
     g->layers = calloc(g->n_layers, sizeof *g->layers);
     if (result == DONE && g->layers == NULL)
         result = fail(INTERNAL, "not enough memory for %u layers", g->n_layers);
+    if (result == DONE && draws)
+        result = gap_store_create(g->n_layers, &g->store);
     for (uint32_t l = 0; result == DONE && l < g->n_layers; l++) {
         progress("counting", l, g->n_layers);
         result = count_layer(in, g, l, counter);
@@ -111,7 +116,7 @@ static outcome run(const command *c)
     if (result == DONE) {
         snprintf(g.scores, sizeof g.scores, "%s",
                  array_describe(&in.scores.array));
-        result = count_all(&in, &g);
+        result = count_all(&in, c->as_json || c->plot != NULL, &g);
     }
     prune_input_close(&in);
     if (result == DONE && c->plot != NULL)
@@ -119,7 +124,17 @@ static outcome run(const command *c)
     if (result == DONE)
         result = c->as_json ? gap_print_json(&g) : gap_print_table(&g);
     free(g.layers);
+    gap_store_free(g.store);
     return result;
+}
+
+gap_layer gap_with_curves(const gap *g, uint32_t layer)
+{
+    gap_layer with_curves = g->layers[layer];
+
+    if (g->store != NULL)
+        gap_store_draw(g->store, layer, &with_curves);
+    return with_curves;
 }
 
 double gap_mean(const gap *g)

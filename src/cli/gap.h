@@ -4,7 +4,7 @@
 #ifndef CLI_GAP_H
 #define CLI_GAP_H
 
-#include "gap_layer.h"
+#include "gap_store.h"
 #include "prune_options.h"
 
 /* All layers of a file. */
@@ -14,10 +14,14 @@ typedef struct gap {
     double n;
     uint32_t n_layers;
     gap_layer *layers;
+    gap_store *store; /* of curves; NULL: layers have them, or need none */
 } gap;
 
 /* Mean divergence of the layers that have one; NAN if none has. */
 double gap_mean(const gap *g);
+
+/* A layer with its curves, which stand until the next call. */
+gap_layer gap_with_curves(const gap *g, uint32_t layer);
 
 outcome gap_print_table(const gap *g);
 outcome gap_print_json(const gap *g);

@@ -18,6 +18,7 @@ struct gap_counter {
     density_scale scale;
     density_counts intra, inter;
     uint64_t n_zero; /* weights 0 in float, of visible keys */
+    double curves[2][DENSITY_POINTS];
     const char *name;
     uint32_t layer;
     uint32_t n_keys;
@@ -202,7 +203,7 @@ outcome gap_count(gap_counter *c, const char *name, uint32_t layer,
     return result;
 }
 
-void gap_finish(const gap_counter *counter, gap_layer *layer)
+void gap_finish(gap_counter *counter, gap_layer *layer)
 {
     const density_counts *intra = &counter->intra;
     const density_counts *inter = &counter->inter;
@@ -213,10 +214,19 @@ void gap_finish(const gap_counter *counter, gap_layer *layer)
     layer->median_intra = density_quantile(intra, 0.5);
     layer->median_inter = density_quantile(inter, 0.5);
     layer->bandwidth = fmax(density_bandwidth(intra), density_bandwidth(inter));
+    layer->intra = counter->curves[0];
+    layer->inter = counter->curves[1];
     density_curve(intra, layer->bandwidth, layer->intra);
     density_curve(inter, layer->bandwidth, layer->inter);
     layer->divergence =
         density_divergence(layer->intra, layer->inter, DENSITY_POINTS);
+}
+
+void gap_counted(const gap_counter *counter, const density_counts **intra,
+                 const density_counts **inter)
+{
+    *intra = &counter->intra;
+    *inter = &counter->inter;
 }
 
 /* Points where a curve is above a thousandth of its peak. */

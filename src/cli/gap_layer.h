@@ -15,7 +15,7 @@ typedef struct gap_layer {
     double median_intra, median_inter; /* log10 of a weight; NAN: none */
     double bandwidth;                  /* decades; of both curves */
     double divergence;                 /* bits; NAN: no pairs on one side */
-    double intra[DENSITY_POINTS], inter[DENSITY_POINTS];
+    double *intra, *inter;             /* [DENSITY_POINTS]; NULL: not made */
 } gap_layer;
 
 typedef struct gap_counter gap_counter;
@@ -40,9 +40,14 @@ outcome gap_count(gap_counter *counter, const char *name, uint32_t layer,
 /*
  * Density and divergence of what was counted.  Both curves have the wider of
  * their two bandwidths by Silverman's rule: smoothing one more than the other
- * would be a difference that is not in the weights.
+ * would be a difference that is not in the weights.  They are the counter's,
+ * and stand until the next call.
  */
-void gap_finish(const gap_counter *counter, gap_layer *layer);
+void gap_finish(gap_counter *counter, gap_layer *layer);
+
+/* What was counted, of the counter's own. */
+void gap_counted(const gap_counter *counter, const density_counts **intra,
+                 const density_counts **inter);
 
 /* The points [*first, *last] of the curves that are worth drawing. */
 void gap_support(const gap_layer *layer, size_t *first, size_t *last);

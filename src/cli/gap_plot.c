@@ -51,13 +51,13 @@ static void find_scales(plot *p)
     p->first = DENSITY_POINTS - 1;
     p->last = 0;
     for (uint32_t l = 0; l < p->g->n_layers; l++) {
-        const gap_layer *layer = &p->g->layers[l];
+        const gap_layer layer = gap_with_curves(p->g, l);
         size_t first, last;
-        gap_support(layer, &first, &last);
+        gap_support(&layer, &first, &last);
         p->first = first < p->first ? first : p->first;
         p->last = last > p->last ? last : p->last;
         for (size_t i = 0; i < DENSITY_POINTS; i++)
-            p->top = fmax(p->top, fmax(layer->intra[i], layer->inter[i]));
+            p->top = fmax(p->top, fmax(layer.intra[i], layer.inter[i]));
     }
     if (p->last <= p->first)
         p->last = p->first + 1;
@@ -99,7 +99,7 @@ static void put_axis(plot *p, double left, double base)
 
 static void put_layer(plot *p, uint32_t l)
 {
-    const gap_layer *layer = &p->g->layers[l];
+    const gap_layer layer = gap_with_curves(p->g, l);
     const uint32_t column = l % p->n_columns, row = l / p->n_columns;
     const double left = LEFT + CELL_WIDTH * column;
     const double top = TOP + CELL_HEIGHT * row;
@@ -107,14 +107,14 @@ static void put_layer(plot *p, uint32_t l)
 
     put(p, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">layer %u", left,
         top + 10.0, l);
-    if (!isnan(layer->divergence))
-        put(p, "<tspan class=\"bits\"> %.3f bits</tspan>", layer->divergence);
+    if (!isnan(layer.divergence))
+        put(p, "<tspan class=\"bits\"> %.3f bits</tspan>", layer.divergence);
     put(p, "</text>\n");
     put_axis(p, left, base);
-    if (layer->n_intra > 0)
-        put_curve(p, layer->intra, "intra", left, base);
-    if (layer->n_inter > 0)
-        put_curve(p, layer->inter, "inter", left, base);
+    if (layer.n_intra > 0)
+        put_curve(p, layer.intra, "intra", left, base);
+    if (layer.n_inter > 0)
+        put_curve(p, layer.inter, "inter", left, base);
 }
 
 static void put_frame(plot *p)

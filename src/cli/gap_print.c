@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { CURVE_POINTS = 200 };
 
@@ -96,16 +98,43 @@ static cJSON *layer_object(const gap_layer *layer)
     return o;
 }
 
+/* What stands in the list "layers" for a layer; false: not enough memory. */
+static bool print_layer(const gap *g, uint32_t l)
+{
+    const gap_layer layer = gap_with_curves(g, l);
+    cJSON *root = json_begin();
+
+    json_append(cJSON_AddArrayToObject(root, "layers"), layer_object(&layer));
+    char *text = json_text(root);
+    if (text == NULL)
+        return false;
+    const char *begin = strchr(text, '[') + 1;
+    printf("%s%.*s", l > 0 ? ", " : "", (int)(strrchr(text, ']') - begin),
+           begin);
+    free(text);
+    return true;
+}
+
+/* Layer by layer: as an object, all of them can take a lot of memory. */
 outcome gap_print_json(const gap *g)
 {
     cJSON *root = json_begin();
+    bool is_whole = true;
 
     json_add_name(root, "scores", g->options->scores);
     cJSON_AddStringToObject(root, "type", g->scores);
     add_number(root, "n", g->n);
     add_number(root, "mean_divergence_bits", gap_mean(g));
-    cJSON *layers = cJSON_AddArrayToObject(root, "layers");
-    for (uint32_t l = 0; l < g->n_layers; l++)
-        json_append(layers, layer_object(&g->layers[l]));
-    return json_print(root);
+    cJSON_AddArrayToObject(root, "layers");
+    char *text = json_text(root);
+    if (text == NULL)
+        return INTERNAL;
+    const char *end = strrchr(text, ']');
+    printf("%.*s", (int)(end - text), text);
+    for (uint32_t l = 0; is_whole && l < g->n_layers; l++)
+        is_whole = print_layer(g, l);
+    if (is_whole)
+        fputs(end, stdout);
+    free(text);
+    return is_whole ? flush_output() : INTERNAL;
 }

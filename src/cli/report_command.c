@@ -21,7 +21,7 @@ typedef struct command {
     double n;         /* of the weights that are counted */
     report_writer *writer;
     gap_counter *counter;
-    gap_layer *gap;
+    gap_layer gap;
 } command;
 
 static const struct option own_rows[] = {
@@ -70,9 +70,6 @@ static outcome begin(void *context, const prune_shape *shape)
     c->n = shape->config->n;
     if (result == DONE)
         result = gap_counter_create(shape->n_keys, &c->counter);
-    c->gap = malloc(sizeof *c->gap);
-    if (result == DONE && c->gap == NULL)
-        result = fail(INTERNAL, "not enough memory for a layer");
     if (result == DONE) {
         report_head head = report_settings_head(&settings);
         const char *tensor = c->options.tensor;
@@ -95,12 +92,12 @@ static outcome take_layer(void *context, const prune_layer *layer)
                   layer->tokens, c->n);
     if (result != DONE)
         return result;
-    gap_finish(c->counter, c->gap);
+    gap_finish(c->counter, &c->gap);
     const report_layer done = {.importance = layer->importance,
                                .reasons = layer->reasons,
                                .n_lists = layer->kept->n_lists,
                                .sink_logits = layer->sink_logits,
-                               .gap = c->gap};
+                               .gap = &c->gap};
     return report_add(c->writer, &done);
 }
 
@@ -111,7 +108,6 @@ static outcome report_of_scores(command *c)
     if (c->writer != NULL)
         result = report_end(c->writer, result);
     gap_counter_free(c->counter);
-    free(c->gap);
     return result;
 }
 

@@ -10,6 +10,7 @@
 enum { N_LAYERS = 7, FIRST = 1000, POINTS = 120, CELL = 204, ROW = 118 };
 
 static gap_layer layers[N_LAYERS];
+static double curves[N_LAYERS][2][DENSITY_POINTS];
 static const gap all = {.n_layers = N_LAYERS, .layers = layers};
 
 static bool contains(const char *text, const char *part)
@@ -32,8 +33,11 @@ static int count(const char *text, const char *part)
 static void make_ramps(size_t first, int points)
 {
     memset(layers, 0, sizeof layers);
+    memset(curves, 0, sizeof curves);
     for (int l = 0; l < N_LAYERS; l++) {
         layers[l].n_intra = layers[l].n_inter = 1;
+        layers[l].intra = curves[l][0];
+        layers[l].inter = curves[l][1];
         layers[l].divergence = (double)l / 8.0;
         for (int i = 0; i < points; i++) {
             layers[l].intra[first + (size_t)i] = (double)(i + 1) / points;

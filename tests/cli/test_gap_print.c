@@ -12,6 +12,7 @@ enum { FIRST = 1000, POINTS = 200 };
 /* A layer with pairs on both sides, and one without pairs across modalities;
    the curve is a ramp of as many points as are printed. */
 static gap_layer layers[2];
+static double curves[2][2][DENSITY_POINTS];
 static prune_options options = {.scores = "a\x1b.npy"};
 static const gap all = {.options = &options,
                         .scores = "f32 [2][1][1]",
@@ -27,8 +28,12 @@ static void make_layers(void)
                             .median_intra = -1.0,
                             .median_inter = -2.5,
                             .bandwidth = 0.25,
-                            .divergence = 0.5};
+                            .divergence = 0.5,
+                            .intra = curves[0][0],
+                            .inter = curves[0][1]};
     layers[1] = layers[0];
+    layers[1].intra = curves[1][0];
+    layers[1].inter = curves[1][1];
     for (int i = 0; i < POINTS; i++)
         layers[0].intra[FIRST + i] = (double)(i + 1) / 128.0;
     layers[1].n_inter = 0;

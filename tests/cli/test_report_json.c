@@ -172,12 +172,15 @@ static void assert_curve(const cJSON *gap, const char *name, double top,
 
 TEST(gap_has_every_point_of_its_curves)
 {
+    static double curves[2][DENSITY_POINTS];
     static gap_layer gap = {.n_intra = 7,
                             .n_inter = 8,
                             .median_intra = -1.5,
                             .median_inter = -2.5,
                             .bandwidth = 0.25,
-                            .divergence = 0.5};
+                            .divergence = 0.5,
+                            .intra = curves[0],
+                            .inter = curves[1]};
     uint32_t kept[] = {2, 1, 1, 0, 2, 0};
 
     for (int i = 0; i < POINTS; i++)
