@@ -40,7 +40,8 @@ typedef struct report_grid {
     uint32_t n_modalities; /* one more than the largest in use */
 } report_grid;
 
-/* The finest grid with which the report stays below 2 MB. */
+/* The finest grid with which the report stays below 2 MB; where layers and
+   heads alone take that, each layer adds 1 KB or more. */
 report_grid report_grid_of(const report_shape *shape);
 
 /* A layer as the command has it. */
