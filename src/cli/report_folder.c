@@ -63,13 +63,12 @@ static outcome read_settings(folder *f)
                       path, (unsigned long long)size, (int)MOST_JSON);
     else if (text == NULL)
         result = fail(INTERNAL, "%s: not enough memory", path);
-    else
-        result = file_read(path, descriptor, 0, text, (size_t)size);
-    close(descriptor);
-    if (result == DONE) {
+    else if ((result = file_read(path, descriptor, 0, text, (size_t)size)) ==
+             DONE) {
         text[size] = '\0';
         result = report_settings_read(path, text, (size_t)size, &f->settings);
     }
+    close(descriptor);
     free(text);
     return result;
 }
