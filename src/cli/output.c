@@ -7,8 +7,6 @@
  */
 #include "output.h"
 
-#include "elements.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,10 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    MAX_TRIES = 100, /* names in use by others */
-    HEADER_UNIT = 64 /* data of a .npy file begins at a multiple of this */
-};
+enum { MAX_TRIES = 100 }; /* names in use by others */
 
 /* ---- Signals ------------------------------------------------------------- */
 
@@ -341,35 +336,4 @@ outcome output_commit(output *files, uint32_t n_files)
     if (result != DONE)
         output_abandon(files, n_files);
     return result;
-}
-
-/* ---- .npy ---------------------------------------------------------------- */
-
-outcome output_npy(output *o, const char *descr, uint32_t rank,
-                   const uint64_t *shape)
-{
-    static const unsigned char magic[8] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
-    /* Magic, version 1.0 and the length, then at most 8 counts of up to 20
-       digits. */
-    unsigned char header[6 * HEADER_UNIT];
-    char *text = (char *)header + 10;
-    const char order =
-        (char)(descr[0] == '<' && element_is_swapped(true) ? '>' : descr[0]);
-    size_t used = (size_t)sprintf(
-        text, "{'descr': '%c%.8s', 'fortran_order': False, 'shape': (", order,
-        descr + 1);
-
-    for (uint32_t i = 0; i < rank; i++)
-        used += (size_t)sprintf(text + used, "%s%llu%s", i > 0 ? " " : "",
-                                (unsigned long long)shape[i],
-                                i + 1 < rank || rank == 1 ? "," : "");
-    used += (size_t)sprintf(text + used, "), }");
-    /* With the newline behind it, whole units. */
-    size_t size = (10 + used) / HEADER_UNIT * HEADER_UNIT + HEADER_UNIT;
-    memset(text + used, ' ', size - 10 - used);
-    header[size - 1] = '\n';
-    memcpy(header, magic, sizeof magic);
-    header[8] = (unsigned char)((size - 10) & 255);
-    header[9] = (unsigned char)((size - 10) >> 8);
-    return output_write(o, header, size);
 }
