@@ -253,32 +253,79 @@ static void undo(const output *o, const char *old)
                    strerror(errno));
 }
 
+/* Whether the error says that a file cannot have two names here. */
+static bool is_without_links(int error)
+{
+    static const int errors[] = {EPERM,      EACCES, ENOSYS, ENOTSUP,
+                                 EOPNOTSUPP, EMLINK, EXDEV,  EINVAL};
+
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (errors[i] == error)
+            return true;
+    return false;
+}
+
+/* Let what is at 'path', a link itself and not what it leads to, be called
+   'old' as well, or where that cannot be, instead; returns the error or 0. */
+static int name_old(const char *path, const char *old, bool *moved)
+{
+    struct stat status;
+
+    if (linkat(AT_FDCWD, path, AT_FDCWD, old, 0) == 0)
+        return 0;
+    if (!is_without_links(errno))
+        return errno;
+    if (lstat(path, &status) != 0)
+        return errno;
+    if (S_ISDIR(status.st_mode))
+        return EISDIR;
+    if (rename(path, old) != 0)
+        return errno;
+    *moved = true;
+    return 0;
+}
+
+/* *old receives another name of what is there, NULL if nothing is, and *moved
+   whether it is the only one. */
+static outcome keep_old(const output *o, char **old, bool *moved)
+{
+    const size_t size = strlen(o->temporary) + sizeof ".99.old";
+    char *name = malloc(size);
+    int error = EEXIST;
+
+    if (name == NULL)
+        return fail(INTERNAL, "%s: not enough memory", o->path);
+    for (int i = 0; i < MAX_TRIES && error == EEXIST; i++) {
+        snprintf(name, size, "%s.%d.old", o->temporary, i);
+        error = name_old(o->path, name, moved);
+    }
+    if (error == 0) {
+        *old = name;
+        return DONE;
+    }
+    free(name);
+    return error == ENOENT ? DONE : write_failed(o, error);
+}
+
 /*
  * Let the file take its place; *old receives another name of what was there,
- * if something was and 'keep' says that it may be wanted back.
+ * if something was and 'keep' says that it may be wanted back.  There is a file
+ * of that name all the time, unless none can have two.
  */
 static outcome take_place(output *o, bool keep, char **old)
 {
-    *old = NULL;
-    const bool is_there = keep && access(o->path, F_OK) == 0;
-    if (keep && !is_there && errno != ENOENT)
-        return write_failed(o, errno);
-    if (is_there) {
-        *old = malloc(strlen(o->temporary) + sizeof ".old");
-        if (*old == NULL)
-            return fail(INTERNAL, "%s: not enough memory", o->path);
-        sprintf(*old, "%s.old", o->temporary);
-        if (rename(o->path, *old) != 0) {
-            free(*old);
-            *old = NULL;
-            return write_failed(o, errno);
-        }
-    }
+    bool moved = false;
+    outcome result = keep ? keep_old(o, old, &moved) : DONE;
+
+    if (result != DONE)
+        return result;
     if (rename(o->temporary, o->path) == 0)
         return DONE;
-    outcome result = write_failed(o, errno);
-    if (*old != NULL)
+    result = write_failed(o, errno);
+    if (moved)
         undo(o, *old);
+    else if (*old != NULL)
+        unlink(*old); /* a rename of one file to itself would leave both */
     free(*old);
     *old = NULL;
     return result;

@@ -80,6 +80,16 @@ unsigned char *read_file(const char *name, size_t *size)
     return bytes;
 }
 
+void assert_file(const char *name, const char *text)
+{
+    size_t size;
+    unsigned char *bytes = read_file(name, &size);
+
+    assert_int_equal(size, strlen(text));
+    assert_memory_equal(bytes, text, size);
+    free(bytes);
+}
+
 static void write_parts(const char *name, const unsigned char *prefix,
                         size_t prefix_size, const char *text, const void *data,
                         size_t size)

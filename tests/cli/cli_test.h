@@ -31,6 +31,9 @@ void write_file(const char *name, const void *bytes, size_t size);
 /* The bytes of a file; release them with free(). */
 unsigned char *read_file(const char *name, size_t *size);
 
+/* What is in it is this text. */
+void assert_file(const char *name, const char *text);
+
 /* Entries of the folder. */
 size_t count_files(void);
 

@@ -14,11 +14,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 static struct {
-    bool on, fired, forever, harmless;
+    bool on, fired, forever, harmless, no_links;
     fault kind;
-    long at, calls, live;
+    long at, calls, live, moved;
 } state;
 
 void faults_begin(fault kind, long at, bool forever)
@@ -28,7 +29,7 @@ void faults_begin(fault kind, long at, bool forever)
     state.forever = forever;
     state.kind = kind;
     state.at = at;
-    state.calls = state.live = 0;
+    state.calls = state.live = state.moved = 0;
 }
 
 bool faults_end(void)
@@ -45,6 +46,16 @@ bool fault_may_be_harmless(void)
 long faults_leaked(void)
 {
     return state.live;
+}
+
+void faults_no_links(bool no_links)
+{
+    state.no_links = no_links;
+}
+
+long faults_moved(void)
+{
+    return state.moved;
 }
 
 /* Whether this call, which can have the fault if 'can', is the one. */
@@ -124,12 +135,13 @@ static bool is_error_or_signal(void)
         return -1;                                                             \
     }
 
-#define WRAP_FSTAT(name, type)                                                 \
-    int REAL(name)(int fd, type *status);                                      \
-    int WRAP(name)(int fd, type *status);                                      \
-    int WRAP(name)(int fd, type *status)                                       \
+/* Looks that matter. */
+#define WRAP_LOOK(name, parameters)                                            \
+    int REAL(name) parameters;                                                 \
+    int WRAP(name) parameters;                                                 \
+    int WRAP(name) parameters                                                  \
     {                                                                          \
-        return goes_wrong(is_error()) ? -1 : REAL(name)(fd, status);           \
+        return goes_wrong(is_error()) ? -1 : REAL(name)(at, status);           \
     }
 
 /* A block more, unless 'was' is one that moves. */
@@ -151,7 +163,8 @@ WRAP_MOVE(pread, (int fd, void *bytes, size_t size, off_t at),
 WRAP_MOVE(write, (int fd, const void *bytes, size_t size), (fd, bytes, size),
           (fd, bytes, 1))
 WRAP_OPEN(open)
-WRAP_FSTAT(fstat, struct stat)
+WRAP_LOOK(fstat, (int at, struct stat *status))
+WRAP_LOOK(lstat, (const char *at, struct stat *status))
 WRAP_STAT(stat, struct stat)
 WRAP_MEMORY(malloc, (size_t size), (size), NULL)
 WRAP_MEMORY(calloc, (size_t n, size_t size), (n, size), NULL)
@@ -171,7 +184,8 @@ char *WRAP(strdup)(const char *text)
 WRAP_MOVE(pread64, (int fd, void *bytes, size_t size, off_t at),
           (fd, bytes, size, at), (fd, bytes, 1, at))
 WRAP_OPEN(open64)
-WRAP_FSTAT(fstat64, struct stat)
+WRAP_LOOK(fstat64, (int at, struct stat *status))
+WRAP_LOOK(lstat64, (const char *at, struct stat *status))
 WRAP_STAT(stat64, struct stat)
 #endif
 
@@ -184,7 +198,27 @@ int WRAP(rename)(const char *from, const char *to)
     const bool takes_back = strstr(from, ".old") != NULL;
     const bool can = is_error() ? !takes_back : state.kind == FAULT_RENAME;
 
-    return goes_wrong(can) ? -1 : REAL(rename)(from, to);
+    if (goes_wrong(can))
+        return -1;
+    const int result = REAL(rename)(from, to);
+    state.moved += state.on && result == 0 && strstr(from, ".csp-") == NULL;
+    return result;
+}
+
+int REAL(linkat)(int folder, const char *from, int to_folder, const char *to,
+                 int flags);
+int WRAP(linkat)(int folder, const char *from, int to_folder, const char *to,
+                 int flags);
+int WRAP(linkat)(int folder, const char *from, int to_folder, const char *to,
+                 int flags)
+{
+    if (goes_wrong(is_error()))
+        return -1;
+    /* What is not there is told of first. */
+    if (!state.on || !state.no_links || access(from, F_OK) != 0)
+        return REAL(linkat)(folder, from, to_folder, to, flags);
+    errno = EPERM;
+    return -1;
 }
 
 int REAL(mkdir)(const char *path, mode_t mode);
@@ -192,13 +226,6 @@ int WRAP(mkdir)(const char *path, mode_t mode);
 int WRAP(mkdir)(const char *path, mode_t mode)
 {
     return goes_wrong(is_error()) ? -1 : REAL(mkdir)(path, mode);
-}
-
-int REAL(access)(const char *path, int mode);
-int WRAP(access)(const char *path, int mode);
-int WRAP(access)(const char *path, int mode)
-{
-    return goes_wrong(is_error()) ? -1 : REAL(access)(path, mode);
 }
 
 /* The descriptor is gone, as it is in the system. */

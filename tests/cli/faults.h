@@ -35,4 +35,11 @@ bool fault_may_be_harmless(void);
    faults_end. */
 long faults_leaked(void);
 
+/* From here on, no file can have two names. */
+void faults_no_links(bool no_links);
+
+/* Files that were renamed since faults_begin and are no temporary ones: there
+   was a time without a file of that name. */
+long faults_moved(void);
+
 #endif /* FAULTS_H */

@@ -227,24 +227,15 @@ static outcome write_three(void)
     return result;
 }
 
-static void assert_same_file(const char *name, const char *text)
-{
-    size_t size;
-    unsigned char *got = read_file(name, &size);
-
-    assert_string_equal((const char *)got, text);
-    free(got);
-}
-
 static void assert_three(bool after, bool were_there)
 {
     static const char *const names[] = {"one", "two", "three"};
 
     for (int i = 0; i < 3; i++) {
         if (after)
-            assert_same_file(names[i], "after");
+            assert_file(names[i], "after");
         else if (were_there)
-            assert_same_file(names[i], "old");
+            assert_file(names[i], "old");
         else
             assert_int_equal(access(names[i], F_OK), -1);
     }
@@ -271,6 +262,7 @@ static void fail_every_call_of_three(fault kind, bool were_there)
         caught_errors();
         const bool done = result == DONE;
         assert_int_equal(done, !fired || fault_may_be_harmless());
+        assert_int_equal(faults_leaked(), 0);
         assert_three(done, were_there);
         assert_int_equal(count_files(), others + (done || were_there ? 3 : 0));
     }
@@ -284,39 +276,72 @@ TEST(three_files_change_together_or_not_at_all)
 {
     static const fault kinds[] = {FAULT_IO, FAULT_NO_SPACE, FAULT_NO_MEMORY};
 
-    for (size_t i = 0; i < COUNT(kinds); i++) {
-        fail_every_call_of_three(kinds[i], false);
-        fail_every_call_of_three(kinds[i], true);
+    for (size_t i = 0; i < 2 * COUNT(kinds); i++) {
+        faults_no_links(i % 2 != 0);
+        fail_every_call_of_three(kinds[i / 2], false);
+        fail_every_call_of_three(kinds[i / 2], true);
     }
+    faults_no_links(false);
+}
+
+static long moved_for_three(bool no_links)
+{
+    static const char *const names[] = {"one", "two", "three"};
+
+    for (int i = 0; i < 3; i++)
+        write_file(names[i], "old", 3);
+    faults_no_links(no_links);
+    faults_begin(FAULT_IO, MAX_CALLS, false);
+    assert_int_equal(write_three(), DONE);
+    assert_false(faults_end());
+    faults_no_links(false);
+    assert_three(true, true);
+    for (int i = 0; i < 3; i++)
+        remove(names[i]);
+    return faults_moved();
+}
+
+TEST(files_that_are_replaced_are_there_all_the_time)
+{
+    assert_int_equal(moved_for_three(false), 0);
+    assert_int_equal(moved_for_three(true), 2); /* there is no other way */
+}
+
+static void lose_three(long at)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    char back[600], *end;
+
+    for (int i = 0; i < 3; i++)
+        write_file(names[i], "old", 3);
+    const size_t before = count_files();
+    catch_errors();
+    faults_begin(FAULT_RENAME, at, true);
+    assert_int_equal(write_three(), IO_FAILED);
+    assert_true(faults_end());
+    n_faults.io++;
+    const char *there = strstr(caught_errors(), "what was there is now ");
+    assert_non_null(there);
+    snprintf(back, sizeof back, "%s", strchr(there, '.'));
+    end = strstr(back, ".old: ");
+    assert_non_null(end);
+    end[4] = '\0';
+    assert_file(back, "old");
+    assert_true(count_files() >= before);
+    remove(back);
+    for (int i = 0; i < 3; i++)
+        remove(names[i]);
 }
 
 /* What cannot be undone is there under another name, which is told. */
 TEST(what_cannot_be_given_back_is_not_lost)
 {
-    static const char *const names[] = {"one", "two", "three"};
-
-    for (long at = 1; at < 5; at++) {
-        char back[600], *end;
-        for (int i = 0; i < 3; i++)
-            write_file(names[i], "old", 3);
-        const size_t before = count_files();
-        catch_errors();
-        faults_begin(FAULT_RENAME, at, true);
-        assert_int_equal(write_three(), IO_FAILED);
-        assert_true(faults_end());
-        n_faults.io++;
-        const char *there = strstr(caught_errors(), "what was there is now ");
-        assert_non_null(there);
-        snprintf(back, sizeof back, "%s", strchr(there, '.'));
-        end = strstr(back, ".old: ");
-        assert_non_null(end);
-        end[4] = '\0';
-        assert_same_file(back, "old");
-        assert_true(count_files() >= before);
-        remove(back);
-        for (int i = 0; i < 3; i++)
-            remove(names[i]);
-    }
+    for (long at = 1; at < 3; at++)
+        lose_three(at);
+    faults_no_links(true);
+    for (long at = 1; at < 5; at++)
+        lose_three(at);
+    faults_no_links(false);
 }
 
 static int begin(void **state)
@@ -359,6 +384,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(errors_leave_nothing),
         cmocka_unit_test(without_threads_it_is_the_same),
         cmocka_unit_test(three_files_change_together_or_not_at_all),
+        cmocka_unit_test(files_that_are_replaced_are_there_all_the_time),
         cmocka_unit_test(what_cannot_be_given_back_is_not_lost),
     };
 

@@ -13,20 +13,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static void assert_file(const char *name, const char *expected)
-{
-    size_t size;
-    unsigned char *bytes = read_file(name, &size);
-
-    assert_int_equal(size, strlen(expected));
-    assert_memory_equal(bytes, expected, size);
-    free(bytes);
-}
-
 static int empty_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a", "b", "c", "a.npy", "folder"};
+    static const char *const names[] = {"a", "b", "a.npy", "folder"};
     for (size_t i = 0; i < COUNT(names); i++)
         remove(names[i]);
     return count_files() == 0 ? 0 : -1;
@@ -79,45 +69,6 @@ TEST(abandoned_files_leave_nothing)
 
     assert_file("a", "before");
     assert_int_equal(count_files(), 1);
-}
-
-TEST(files_appear_together)
-{
-    output o[3];
-    static const char *const names[] = {"a", "b", "c"};
-
-    write_file("b", "before", 6);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(output_open(names[i], &o[i]), DONE);
-        assert_int_equal(output_write(&o[i], names[i], 1), DONE);
-    }
-
-    assert_int_equal(output_commit(o, 3), DONE);
-
-    for (int i = 0; i < 3; i++)
-        assert_file(names[i], names[i]);
-    assert_int_equal(count_files(), 3);
-}
-
-/* The last of three cannot be renamed: a folder took its name. */
-TEST(none_appears_where_one_cannot)
-{
-    output o[3];
-    static const char *const names[] = {"a", "b", "folder"};
-
-    write_file("b", "before", 6);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(output_open(names[i], &o[i]), DONE);
-        assert_int_equal(output_write(&o[i], names[i], 1), DONE);
-    }
-    assert_int_equal(mkdir("folder", 0700), 0);
-
-    catch_errors();
-    assert_int_equal(output_commit(o, 3), IO_FAILED);
-
-    assert_message(caught_errors(), "folder: cannot be written: Is a dir");
-    assert_file("b", "before");
-    assert_int_equal(count_files(), 2); /* b and the folder */
 }
 
 TEST(names_that_no_file_can_have_are_refused)
@@ -201,7 +152,7 @@ static int end_by_signal(int number, bool ignored)
         if (ignored)
             signal(number, SIG_IGN);
         if (!output_make_folder("folder") ||
-            output_open("folder/c", &o[0]) != DONE)
+            output_open("folder/a", &o[0]) != DONE)
             _exit(9);
         output_abandon(o, 1);
         if (output_open("a", &o[0]) != DONE || output_open("b", &o[1]) != DONE)
@@ -365,8 +316,6 @@ int main(void)
         IN_EMPTY(file_appears_when_it_is_complete),
         IN_EMPTY(file_replaces_another_and_has_the_usual_rights),
         IN_EMPTY(abandoned_files_leave_nothing),
-        IN_EMPTY(files_appear_together),
-        IN_EMPTY(none_appears_where_one_cannot),
         IN_EMPTY(names_that_no_file_can_have_are_refused),
         IN_EMPTY(names_in_use_are_left_alone),
         IN_EMPTY(more_files_than_there_is_room_for_are_refused),
