@@ -21,7 +21,9 @@ enum { MAX_TRIES = 100 }; /* names in use by others */
 
 /* ---- Signals ------------------------------------------------------------- */
 
-static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+/* Those that end the program from outside, or at a limit. */
+static const int signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
+                              SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU};
 
 enum { N_SIGNALS = sizeof signals / sizeof *signals };
 

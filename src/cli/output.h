@@ -2,8 +2,8 @@
  * output.h - files that appear whole or not at all
  *
  * Each is written under a temporary name beside its own and renamed when all
- * of them are complete.  SIGINT, SIGQUIT, SIGTERM and SIGHUP take the temporary
- * files with them.
+ * of them are complete.  Signals that end the program from outside, as SIGINT
+ * and SIGTERM, or at a limit of time take the temporary files with them.
  */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H

@@ -167,7 +167,8 @@ static int end_by_signal(int number, bool ignored)
 
 TEST(signals_leave_nothing)
 {
-    static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+    static const int numbers[] = {SIGINT,  SIGQUIT, SIGTERM, SIGHUP, SIGPIPE,
+                                  SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU};
 
     write_file("a", "before", 6);
     for (size_t i = 0; i < COUNT(numbers); i++) {
@@ -186,6 +187,29 @@ TEST(signals_that_are_ignored_stay_so)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_file("a", "half");
     assert_file("b", "");
+}
+
+/* As in a shell with "ulimit -t". */
+TEST(limit_on_time_leaves_nothing)
+{
+    int status;
+    const pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit limit = {.rlim_cur = 0, .rlim_max = 2};
+        output o;
+        if (output_open("a", &o) != DONE || setrlimit(RLIMIT_CPU, &limit))
+            _exit(9);
+        alarm(60); /* where the system knows no such limit */
+        for (;;)
+            close(-1); /* in calls a thread sanitizer looks for signals */
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGXCPU);
+    assert_int_equal(count_files(), 0);
 }
 
 TEST(folder_is_left_once_it_is_kept)
@@ -311,6 +335,7 @@ int main(void)
         /* First, as the handlers are installed but once. */
         IN_EMPTY(signals_leave_nothing),
         IN_EMPTY(signals_that_are_ignored_stay_so),
+        IN_EMPTY(limit_on_time_leaves_nothing),
         IN_EMPTY(folder_is_left_once_it_is_kept),
         IN_EMPTY(limit_on_sizes_is_an_error),
         IN_EMPTY(file_appears_when_it_is_complete),
