@@ -3,12 +3,13 @@
  *
  * The temporary names, and that of a folder made for them, are kept where a
  * signal handler finds them.  While one is entered or taken out, the signals
- * wait.
+ * wait, also those that a thread of some library would take.
  */
 #include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,27 +32,35 @@ enum { N_SIGNALS = sizeof signals / sizeof *signals };
 static char *volatile pending[MAX_OUTPUTS];
 static const char *volatile pending_folder;
 
+/* The thread that holds them. */
+static pthread_t owner;
+
 static void unlink_pending(int signal_number)
 {
+    if (!pthread_equal(pthread_self(), owner)) {
+        pthread_kill(owner, signal_number);
+        return;
+    }
     for (int i = 0; i < MAX_OUTPUTS; i++)
         if (pending[i] != NULL)
             unlink(pending[i]);
     if (pending_folder != NULL)
         rmdir(pending_folder); /* unless there is something in it */
-    /* SA_RESETHAND: the default action ends the program now. */
+    /* The default action ends the program, on return from here. */
+    signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
 
 static void catch_signals(void)
 {
     static bool done;
-    struct sigaction action = {.sa_handler = unlink_pending,
-                               .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = unlink_pending};
     struct sigaction old;
 
     if (done)
         return;
     done = true;
+    owner = pthread_self();
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < N_SIGNALS; i++) {
         /* What is ignored, as by nohup, stays so. */

@@ -7,6 +7,7 @@
 #include "output.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -189,6 +190,46 @@ TEST(signals_that_are_ignored_stay_so)
     assert_file("b", "");
 }
 
+static void *wait_forever(void *context)
+{
+    while (pause() < 0)
+        continue;
+    return context;
+}
+
+/* As a thread of a library for matrices, which blocks none. */
+TEST(signals_that_another_thread_takes_wait_as_well)
+{
+    int status;
+    const pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        sigset_t set, waiting;
+        pthread_t thread;
+        output o;
+        if (output_open("a", &o) != DONE ||
+            pthread_create(&thread, NULL, wait_forever, NULL) != 0)
+            _exit(9);
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        pthread_kill(thread, SIGTERM);
+        do
+            sigpending(&waiting);
+        while (!sigismember(&waiting, SIGTERM));
+        output_commit(&o, 1);
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+        _exit(9);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    assert_file("a", "");
+    assert_int_equal(count_files(), 1);
+}
+
 /* As in a shell with "ulimit -t". */
 TEST(limit_on_time_leaves_nothing)
 {
@@ -335,6 +376,7 @@ int main(void)
         /* First, as the handlers are installed but once. */
         IN_EMPTY(signals_leave_nothing),
         IN_EMPTY(signals_that_are_ignored_stay_so),
+        IN_EMPTY(signals_that_another_thread_takes_wait_as_well),
         IN_EMPTY(limit_on_time_leaves_nothing),
         IN_EMPTY(folder_is_left_once_it_is_kept),
         IN_EMPTY(limit_on_sizes_is_an_error),
