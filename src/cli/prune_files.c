@@ -3,15 +3,20 @@
  *
  * How wide keep.npy is shows only at the end.  Until then kept tokens are bits
  * in memory, a thousandth of the scores they come from at most.
+ *
+ * Of several runs with one folder, one after the other puts its files there, so
+ * that all are of the last.
  */
 #include "prune_files.h"
 
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -299,6 +304,29 @@ static outcome remove_stale(const prune_files *f)
     return result;
 }
 
+/*
+ * Wait until no other run is putting its files there; returns the descriptor
+ * that holds the lock, until it is closed.  Where folders cannot be locked, or
+ * not be read, there is none (-1), and two runs are the user's to keep apart.
+ */
+static int lock_folder(const char *folder)
+{
+    int fd, result;
+
+    do
+        fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return -1;
+    do
+        result = flock(fd, LOCK_EX);
+    while (result != 0 && errno == EINTR);
+    if (result == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
 /* Those that are open, together. */
 static outcome commit_all(prune_files *f)
 {
@@ -313,6 +341,23 @@ static outcome commit_all(prune_files *f)
     return output_commit(open, n);
 }
 
+/* All take their places, and what is not of this run goes. */
+static outcome replace_all(prune_files *f)
+{
+    const int lock = lock_folder(f->folder);
+    outcome result = commit_all(f);
+
+    if (result != DONE)
+        prune_files_abandon(f);
+    else {
+        result = remove_stale(f);
+        release(f);
+    }
+    if (lock >= 0)
+        close(lock);
+    return result;
+}
+
 outcome prune_files_commit(prune_files *f, const char *summary)
 {
     outcome result = write_lists(f);
@@ -322,12 +367,7 @@ outcome prune_files_commit(prune_files *f, const char *summary)
     if (result == DONE)
         result = output_write(&f->outputs[SUMMARY], summary, strlen(summary));
     if (result == DONE)
-        result = commit_all(f);
-    if (result != DONE) {
-        prune_files_abandon(f);
-        return result;
-    }
-    result = remove_stale(f);
-    release(f);
+        return replace_all(f);
+    prune_files_abandon(f);
     return result;
 }

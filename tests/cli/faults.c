@@ -119,9 +119,10 @@ static bool is_error_or_signal(void)
             mode = va_arg(arguments, mode_t);                                  \
             va_end(arguments);                                                 \
         }                                                                      \
-        return goes_wrong(is_error_or_signal())                                \
-                   ? -1                                                        \
-                   : REAL(name)(path, flags, mode);                            \
+        if (!goes_wrong(is_error_or_signal()))                                 \
+            return REAL(name)(path, flags, mode);                              \
+        state.harmless = (flags & O_DIRECTORY) != 0;                           \
+        return -1;                                                             \
     }
 
 #define WRAP_STAT(name, type)                                                  \
@@ -218,6 +219,16 @@ int WRAP(linkat)(int folder, const char *from, int to_folder, const char *to,
     if (!state.on || !state.no_links || access(from, F_OK) != 0)
         return REAL(linkat)(folder, from, to_folder, to, flags);
     errno = EPERM;
+    return -1;
+}
+
+int REAL(flock)(int fd, int operation);
+int WRAP(flock)(int fd, int operation);
+int WRAP(flock)(int fd, int operation)
+{
+    if (!goes_wrong(is_error_or_signal()))
+        return REAL(flock)(fd, operation);
+    state.harmless = true;
     return -1;
 }
 

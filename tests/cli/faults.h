@@ -28,7 +28,7 @@ bool faults_end(void);
 
 /* The call was one of those that may fail without harm, if the rest goes well:
    the close of what was only read, a look at what is in the way of an output,
-   one thread more. */
+   the lock of a folder, one thread more. */
 bool fault_may_be_harmless(void);
 
 /* Blocks that were allocated since faults_begin and not released before

@@ -112,12 +112,11 @@ void add_word(command_line *line, const char *format, ...)
     line->words[line->n++] = word;
 }
 
-int run_program(const folder *f, command_line *line)
+pid_t begin_program(const folder *f, command_line *line)
 {
     const int flags = O_WRONLY | O_CREAT | O_TRUNC;
     posix_spawn_file_actions_t actions;
     pid_t child;
-    int status;
 
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO,
@@ -128,11 +127,23 @@ int run_program(const folder *f, command_line *line)
                                  line->words, environ),
                      0);
     posix_spawn_file_actions_destroy(&actions);
-    assert_int_equal(waitpid(child, &status, 0), child);
     for (int i = 0; i < line->n; i++)
         free(line->words[i]);
     line->n = 0;
+    return child;
+}
+
+int end_program(pid_t child)
+{
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int run_program(const folder *f, command_line *line)
+{
+    return end_program(begin_program(f, line));
 }
 
 /* ---- Files --------------------------------------------------------------- */

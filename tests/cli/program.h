@@ -7,6 +7,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <sys/types.h>
 
 enum { MAX_WORDS = 80, MAX_PATH = 512 };
 
@@ -30,7 +31,8 @@ typedef struct command_line {
     int n;
 } command_line;
 
-/* "csp" and more words; each has to be freed by run_program, once. */
+/* "csp" and more words; each has to be freed by run_program or begin_program,
+   once. */
 command_line start_line(const char *command);
 void add_word(command_line *line, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -42,6 +44,10 @@ void add_word(command_line *line, const char *format, ...)
 #define OUTPUT_FILE "stdout.txt"
 #define ERROR_FILE "stderr.txt"
 int run_program(const folder *f, command_line *line);
+
+/* The two halves of it, for what is to happen meanwhile. */
+pid_t begin_program(const folder *f, command_line *line);
+int end_program(pid_t child);
 
 /* A whole file as text, at most 'size' - 1 bytes of it. */
 void read_text(const char *path, char *text, size_t size);
