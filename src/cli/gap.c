@@ -90,12 +90,12 @@ static outcome count_layer(const prune_input *in, const gap *g, uint32_t layer,
 static outcome count_all(const prune_input *in, bool draws, gap *g)
 {
     gap_counter *counter = NULL;
-    outcome result = gap_counter_create(in->n_keys, &counter);
 
     g->n_layers = in->n_layers;
     g->layers = calloc(g->n_layers, sizeof *g->layers);
-    if (result == DONE && g->layers == NULL)
-        result = fail(INTERNAL, "not enough memory for %u layers", g->n_layers);
+    if (g->layers == NULL)
+        return fail(INTERNAL, "not enough memory for %u layers", g->n_layers);
+    outcome result = gap_counter_create(in->n_keys, &counter);
     if (result == DONE && draws)
         result = gap_store_create(g->n_layers, &g->store);
     for (uint32_t l = 0; result == DONE && l < g->n_layers; l++) {
